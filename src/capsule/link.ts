@@ -1,0 +1,209 @@
+// The wire under the door: JSON over HTTP on a unix socket that only this installation's user can open.
+// `put` streams its body; every other call is one JSON message each way. Failures cross as codes of the error table.
+import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { chmodSync, rmSync } from "node:fs";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { text } from "node:stream/consumers";
+import { z } from "zod";
+import { ERRORS, PlatformError, type ErrorCode } from "../kernel/errors.ts";
+import { SHA256_HEX } from "../kernel/ids.ts";
+import {
+  capsuleEvent,
+  fileKind,
+  heldAccount,
+  hostStatus,
+  lookupAnswer,
+  usage,
+  verdict,
+  type CapsuleControl,
+  type CapsuleHost,
+} from "./messages.ts";
+import { accountId, capsuleSpec, tombstone, trial } from "./spec.ts";
+
+const serving = z.object({ serving: z.number() });
+const nothing = z.null();
+const filesAsked = z.object({ account: accountId, kind: fileKind, hashes: z.array(z.string().regex(SHA256_HEX)) });
+
+type Call = { readonly input: z.ZodType; readonly output: z.ZodType };
+
+const HOST_CALLS = {
+  missing: { input: filesAsked, output: z.array(z.string()) },
+  validate: { input: trial, output: verdict },
+  apply: { input: capsuleSpec, output: serving },
+  end: { input: tombstone, output: nothing },
+  erase: { input: accountId, output: nothing },
+  usage: { input: accountId, output: usage },
+  events: { input: z.number().int(), output: z.array(capsuleEvent) },
+  status: { input: nothing, output: hostStatus },
+  metrics: { input: nothing, output: z.string() },
+} satisfies Record<string, Call>;
+
+const CONTROL_CALLS = {
+  lookup: { input: z.string(), output: lookupAnswer },
+  held: { input: z.array(heldAccount), output: z.array(lookupAnswer) },
+} satisfies Record<string, Call>;
+
+const wireError = z.object({
+  code: z.string().refine((code): code is ErrorCode => code in ERRORS),
+  message: z.string(),
+});
+
+/** A connection to the other wing; calls fail with `capsule_failed` while it is down. */
+class Link {
+  readonly #socketPath: string;
+  readonly #agent = new Agent({ keepAlive: true });
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  async call<C extends Call>(name: string, shape: C, input: z.input<C["input"]>): Promise<z.output<C["output"]>> {
+    const answer = await this.send(`/${name}`, JSON.stringify(input));
+    return shape.output.parse(JSON.parse(answer)) as z.output<C["output"]>;
+  }
+
+  async send(path: string, body: string | Uint8Array | Readable): Promise<string> {
+    try {
+      const { status, answer } = await this.#exchange(path, body);
+      if (status === 200) return answer;
+      const error = wireError.parse(JSON.parse(answer));
+      throw new PlatformError(error.code, { message: error.message });
+    } catch (cause) {
+      if (cause instanceof PlatformError) throw cause;
+      throw new PlatformError("capsule_failed", { message: "The part of this installation that runs Workers does not answer.", cause });
+    }
+  }
+
+  #exchange(path: string, body: string | Uint8Array | Readable): Promise<{ status: number; answer: string }> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request({ socketPath: this.#socketPath, path, method: "POST", agent: this.#agent }, (incoming) => {
+        text(incoming).then((answer) => resolve({ status: incoming.statusCode ?? 0, answer }), reject);
+      });
+      outgoing.on("error", reject);
+      if (body instanceof Readable) pipeline(body, outgoing).catch(reject);
+      else outgoing.end(body);
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+/** Control's end: a CapsuleHost that lives behind the socket. */
+export function connectHost(socketPath: string): CapsuleHost & Disposable {
+  const link = new Link(socketPath);
+  const call = <N extends keyof typeof HOST_CALLS>(name: N, input: z.input<(typeof HOST_CALLS)[N]["input"]>) =>
+    link.call(name, HOST_CALLS[name], input);
+  return {
+    missing: (account, kind, hashes) => call("missing", { account, kind, hashes: [...hashes] }),
+    put: async (account, kind, hash, bytes) => void (await link.send(`/put/${account}/${kind}/${hash}`, bytes)),
+    validate: (input) => call("validate", input),
+    apply: (spec) => call("apply", spec),
+    end: async (input) => void (await call("end", input)),
+    erase: async (account) => void (await call("erase", account)),
+    usage: (account) => call("usage", account),
+    events: (cursor) => call("events", cursor),
+    status: () => call("status", null),
+    metrics: () => call("metrics", null),
+    [Symbol.dispose]: () => link.close(),
+  };
+}
+
+/** Host's end: a CapsuleControl that lives behind the socket. */
+export function connectControl(socketPath: string): CapsuleControl & Disposable {
+  const link = new Link(socketPath);
+  return {
+    lookup: (label) => link.call("lookup", CONTROL_CALLS.lookup, label),
+    held: (accounts) => link.call("held", CONTROL_CALLS.held, [...accounts]),
+    [Symbol.dispose]: () => link.close(),
+  };
+}
+
+type Answer = (path: string, request: IncomingMessage) => Promise<unknown>;
+
+async function reply(answer: Answer, onBug: (error: unknown) => void, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  let status = 200;
+  let body: unknown;
+  try {
+    body = (await answer(incoming.url ?? "/", incoming)) ?? null;
+  } catch (error) {
+    if (!(error instanceof PlatformError)) onBug(error);
+    const known =
+      error instanceof PlatformError
+        ? error
+        : new PlatformError("capsule_failed", { message: "The machine could not do it.", cause: error });
+    status = known.status;
+    body = { code: known.code, message: known.message };
+  }
+  incoming.resume();
+  outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}
+
+function listen(socketPath: string, answer: Answer, onBug: (error: unknown) => void): Promise<Server> {
+  rmSync(socketPath, { force: true });
+  const server = createServer((incoming, outgoing) => void reply(answer, onBug, incoming, outgoing));
+  server.requestTimeout = 0;
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(socketPath, () => {
+      chmodSync(socketPath, 0o600);
+      resolve(server);
+    });
+  });
+}
+
+async function parse<S extends z.ZodType>(shape: S, incoming: IncomingMessage): Promise<z.output<S>> {
+  return shape.parse(JSON.parse(await text(incoming)));
+}
+
+/** Serves a CapsuleHost to control. */
+export function serveHost(socketPath: string, host: CapsuleHost, onBug: (error: unknown) => void): Promise<Server> {
+  return listen(
+    socketPath,
+    async (path, incoming) => {
+      const [, name, ...rest] = path.split("/");
+      switch (name) {
+        case "put":
+          return host.put(accountId.parse(rest[0]), fileKind.parse(rest[1]), z.string().regex(SHA256_HEX).parse(rest[2]), incoming);
+        case "missing": {
+          const asked = await parse(filesAsked, incoming);
+          return host.missing(asked.account, asked.kind, asked.hashes);
+        }
+        case "validate":
+          return host.validate(await parse(trial, incoming));
+        case "apply":
+          return host.apply(await parse(capsuleSpec, incoming));
+        case "end":
+          return host.end(await parse(tombstone, incoming));
+        case "erase":
+          return host.erase(await parse(accountId, incoming));
+        case "usage":
+          return host.usage(await parse(accountId, incoming));
+        case "events":
+          return host.events(await parse(z.number().int(), incoming));
+        case "status":
+          return host.status();
+        case "metrics":
+          return host.metrics();
+        default:
+          throw new PlatformError("route_not_found", { message: `The host has no call ${name}.` });
+      }
+    },
+    onBug,
+  );
+}
+
+/** Serves a CapsuleControl to host. */
+export function serveControl(socketPath: string, control: CapsuleControl, onBug: (error: unknown) => void): Promise<Server> {
+  return listen(
+    socketPath,
+    async (path, incoming) => {
+      if (path === "/lookup") return control.lookup(await parse(z.string(), incoming));
+      if (path === "/held") return control.held(await parse(z.array(heldAccount), incoming));
+      throw new PlatformError("route_not_found", { message: `Control has no call ${path}.` });
+    },
+    onBug,
+  );
+}

@@ -1,0 +1,101 @@
+// The door between the wings: two interfaces and the messages they carry. Control calls CapsuleHost,
+// host calls CapsuleControl; each side serves its own over a unix socket (link.ts). Bodies are streams.
+import { z } from "zod";
+import type { Readable } from "node:stream";
+import type { AccountId } from "../kernel/ids.ts";
+import { accountId, capsuleSpec, tombstone, type CapsuleSpec, type Tombstone, type Trial } from "./spec.ts";
+
+/** Where uploaded bytes lie in the account's directory. */
+export const fileKind = z.enum(["code", "assets"]);
+export type FileKind = z.infer<typeof fileKind>;
+
+const entrypoint = z.object({
+  name: z.string(),
+  kind: z.enum(["entrypoint", "durable-object", "workflow", "handlers", "other"]),
+  methods: z.array(z.string()),
+});
+
+/** What a trial found: the script's exports, or the runtime's own words on why it cannot start. */
+export const verdict = z.discriminatedUnion("ok", [
+  z.object({
+    ok: z.literal(true),
+    /** Names of the default export's handlers (`fetch`, `scheduled`, …); null when there is none. */
+    handlers: z.array(z.string()).nullable(),
+    entrypoints: z.array(entrypoint),
+    startupMs: z.number(),
+  }),
+  z.object({ ok: z.literal(false), diagnostics: z.string() }),
+]);
+export type Verdict = z.infer<typeof verdict>;
+
+export const usage = z.object({
+  hot: z.boolean(),
+  /** Proportional set size of the process; 0 while cold. */
+  pssBytes: z.number(),
+  /** CPU time used by the account's processes since this host started. */
+  cpuMs: z.number(),
+  diskBytes: z.number(),
+  starts: z.number(),
+  restarts: z.number(),
+});
+export type Usage = z.infer<typeof usage>;
+
+/** Something that happened to a capsule and that control must write down or act on. */
+export const capsuleEvent = z.object({
+  cursor: z.number().int(),
+  atMs: z.number(),
+  account: accountId,
+  kind: z.enum(["restarted", "suspend"]),
+  /** For the account's own eyes: what the process did, with figures. */
+  reason: z.string(),
+});
+export type CapsuleEvent = z.infer<typeof capsuleEvent>;
+
+export const hostStatus = z.object({
+  rung: z.string(),
+  workerd: z.string(),
+  hot: z.number(),
+  known: z.number(),
+  missing: z.array(z.string()),
+});
+export type HostStatus = z.infer<typeof hostStatus>;
+
+/** What control asks of host. @throws PlatformError capsule_failed when the machine cannot do it. */
+export type CapsuleHost = {
+  /** Names of files that are not on disk yet. */
+  missing(account: AccountId, kind: FileKind, hashes: readonly string[]): Promise<string[]>;
+  /** Stores bytes durably under their SHA-256; refuses others. Repeating it is harmless. */
+  put(account: AccountId, kind: FileKind, hash: string, bytes: Readable | Uint8Array): Promise<void>;
+  /** Starts the Worker in a scratch sandbox without state or network, bounded in time and number. */
+  validate(trial: Trial): Promise<Verdict>;
+  /** Resolves once new requests reach this generation; a lower one than held is ignored. */
+  apply(spec: CapsuleSpec): Promise<{ serving: number }>;
+  /** From its return on, every host name of the account answers 410, and no process of it lives. */
+  end(tombstone: Tombstone): Promise<void>;
+  /** Removes the account's directory. Only after `end`. */
+  erase(account: AccountId): Promise<void>;
+  usage(account: AccountId): Promise<Usage>;
+  /** Events after the cursor; waits up to 25 s for the first. A cursor of another host life starts anew. */
+  events(cursor: number): Promise<CapsuleEvent[]>;
+  status(): Promise<HostStatus>;
+  /** Prometheus text of the host process. */
+  metrics(): Promise<string>;
+};
+
+export const lookupAnswer = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("spec"), spec: capsuleSpec }),
+  z.object({ kind: z.literal("tombstone"), tombstone }),
+  z.object({ kind: z.literal("none") }),
+]);
+export type LookupAnswer = z.infer<typeof lookupAnswer>;
+
+export const heldAccount = z.object({ account: accountId, generation: z.number().int() });
+export type HeldAccount = z.infer<typeof heldAccount>;
+
+/** What host asks of control. */
+export type CapsuleControl = {
+  /** Who answers for this host label (`worker--subdomain`, without the edge domain). */
+  lookup(label: string): Promise<LookupAnswer>;
+  /** Told what host holds, answers with what host should hold instead; asked every few seconds. */
+  held(accounts: readonly HeldAccount[]): Promise<LookupAnswer[]>;
+};

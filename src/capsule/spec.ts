@@ -1,0 +1,121 @@
+// What control tells host about an account: plain data, checked on arrival. Modules are named by the SHA-256
+// of their bytes, runtime modules by key; names that a tenant chose never become service or file names.
+import { z } from "zod";
+import { ACCOUNT_ID, SHA256_HEX, type AccountId, type Subdomain } from "../kernel/ids.ts";
+
+export const accountId = z
+  .string()
+  .regex(ACCOUNT_ID)
+  .transform((id) => id as AccountId);
+export const subdomain = z
+  .string()
+  .regex(/^[a-z0-9-]{1,40}$/)
+  .transform((label) => label as Subdomain);
+const hash = z.string().regex(SHA256_HEX);
+/** Of our making, never a tenant's: a service of the process. */
+const serviceId = z.string().regex(/^[a-z][a-z0-9-]{0,79}$/);
+
+/** The bytes of a module: uploaded ones by hash in `code/`, ours by key in `host/capsules/runtime/`. */
+const source = z.union([z.object({ hash }), z.object({ runtime: z.enum(["absent-service"]) })]);
+
+const moduleKind = z.enum(["esm", "commonjs", "text", "data", "wasm", "json"]);
+const module = z.object({ name: z.string().min(1), kind: moduleKind, source });
+
+/** A binding of a Worker as the process sees it: `name` is the tenant's, everything else is resolved. */
+const binding = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("text"), name: z.string(), text: z.string() }),
+  z.object({ kind: z.literal("json"), name: z.string(), json: z.string() }),
+  z.object({ kind: z.literal("data"), name: z.string(), source }),
+  z.object({ kind: z.literal("wasm"), name: z.string(), source }),
+  z.object({
+    kind: z.literal("service"),
+    name: z.string(),
+    service: serviceId,
+    entrypoint: z.string().optional(),
+    /** JSON object given to the callee as `ctx.props`. */
+    props: z.string().optional(),
+  }),
+]);
+
+const workerService = z.object({
+  kind: z.literal("worker"),
+  id: serviceId,
+  code: z.union([
+    /** The first module is the entry point. */
+    z.object({ format: z.literal("modules"), modules: z.array(module).min(1) }),
+    z.object({ format: z.literal("service-worker"), source }),
+  ]),
+  compatibilityDate: z.string(),
+  compatibilityFlags: z.array(z.string()),
+  bindings: z.array(binding),
+});
+
+const assetsService = z.object({
+  kind: z.literal("assets"),
+  id: serviceId,
+  /** URL path, percent-decoded, beginning with a slash → bytes in `assets/`. */
+  files: z.array(z.object({ path: z.string().startsWith("/"), hash })),
+  /** JSON for workerd's asset service: html_handling, not_found_handling, run_worker_first, headers, redirects. */
+  config: z.string(),
+  /** The Worker behind the files; null for assets alone. */
+  worker: serviceId.nullable(),
+});
+
+const service = z.discriminatedUnion("kind", [workerService, assetsService]);
+
+const unit = z.object({
+  /** Names the unit's directory and sockets within the account. */
+  id: z.string().regex(/^[a-z0-9]{1,8}$/),
+  services: z.array(service),
+  /** Who answers for which host label (the part before the edge domain). */
+  ingress: z.array(z.object({ label: z.string().regex(/^[a-z0-9-]{1,63}$/), service: serviceId })),
+});
+
+const limits = z.object({
+  memoryBytes: z.number().int().positive(),
+  /** Of 1024, against every other capsule. */
+  cpuWeight: z.number().int().min(2).max(10_000),
+  maxProcesses: z.number().int().positive(),
+  maxDiskBytes: z.number().int().positive(),
+  /** Requests from this account to hosts of this installation that may be in flight at once. */
+  maxInnerRequests: z.number().int().positive(),
+});
+
+export const capsuleSpec = z.object({
+  account: accountId,
+  subdomain,
+  /** Rises when anything else in the spec changes; a lower one never replaces a higher one. */
+  generation: z.number().int().nonnegative(),
+  /** Milliseconds since the epoch; nothing of the account answers from then on. Null: no end. */
+  endsAtMs: z.number().int().nullable(),
+  /** Serves nothing while set; the reason is shown to callers. */
+  suspended: z.string().nullable(),
+  limits,
+  /** Processes of the account: one today. */
+  units: z.array(unit).length(1),
+  /** Every uploaded file that must stay on disk, those of older versions included. */
+  keep: z.object({ code: z.array(hash), assets: z.array(hash) }),
+});
+
+/** What is left of an account for a caller: why and when it stopped answering. */
+export const tombstone = z.object({
+  account: accountId,
+  subdomain,
+  reason: z.enum(["expired", "task-done", "owner", "operator"]),
+  endedAtMs: z.number().int(),
+});
+
+/** One Worker to be tried before it is accepted; its service bindings lead nowhere during the trial. */
+export const trial = z.object({ account: accountId, worker: workerService });
+
+export type CapsuleSpec = z.infer<typeof capsuleSpec>;
+export type Unit = z.infer<typeof unit>;
+export type Service = z.infer<typeof service>;
+export type WorkerService = z.infer<typeof workerService>;
+export type AssetsService = z.infer<typeof assetsService>;
+export type Binding = z.infer<typeof binding>;
+export type Module = z.infer<typeof module>;
+export type ModuleSource = z.infer<typeof source>;
+export type CapsuleLimits = z.infer<typeof limits>;
+export type Tombstone = z.infer<typeof tombstone>;
+export type Trial = z.infer<typeof trial>;

@@ -1,0 +1,191 @@
+// The only reader of the environment. Every setting stands in SETTINGS with unit, default and meaning;
+// README and `mayfly settings` print that table. Only the mains import this file.
+import { createHash } from "node:crypto";
+import { chmodSync, mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Setting = { readonly name: string; readonly fallback: string; readonly unit: string; readonly meaning: string };
+
+const setting = (name: string, fallback: string, unit: string, meaning: string): Setting => ({ name, fallback, unit, meaning });
+
+export const SETTINGS = {
+  port: setting("MAYFLY_PORT", "8787", "TCP port", "the API, the claim page, /healthz and /metrics"),
+  bind: setting("MAYFLY_BIND", "127.0.0.1", "address", "where the API listens"),
+  edgePort: setting("MAYFLY_EDGE_PORT", "8788", "TCP port", "where Workers answer"),
+  edgeBind: setting("MAYFLY_EDGE_BIND", "127.0.0.1", "address", "where the edge listens; kept on loopback where the sandbox is weak"),
+  edgeDomain: setting("MAYFLY_EDGE_DOMAIN", "mayfly.localhost", "domain", "Workers answer at <worker>--<subdomain>.<domain>"),
+  url: setting("MAYFLY_URL", "", "origin", "public origin of the API and pages; http://localhost:<port> by default"),
+  edgeUrl: setting("MAYFLY_EDGE_URL", "", "origin", "public scheme, domain and port of the edge; http://<domain>:<port> by default"),
+  trustedProxies: setting("MAYFLY_TRUSTED_PROXIES", "", "addresses or CIDRs, by comma", "whose X-Forwarded-For is believed"),
+  data: setting("MAYFLY_DATA", "./.mayfly", "directory", "everything that must outlive a restart"),
+  run: setting("MAYFLY_RUN", "", "directory", "sockets; /run/mayfly-<8 hex> as root, else in the system's temporary directory"),
+  databaseUrl: setting("MAYFLY_DATABASE_URL", "", "URL", "PostgreSQL; SQLite in the data directory when empty"),
+  masterKey: setting("MAYFLY_MASTER_KEY", "", "64 hex digits", "seals everything secret; <data>/master.key when empty"),
+  accountTtlSeconds: setting("MAYFLY_ACCOUNT_TTL_SECONDS", "3600", "seconds", "life of an unclaimed account"),
+  accountTtlMaxSeconds: setting("MAYFLY_ACCOUNT_TTL_MAX_SECONDS", "3600", "seconds", "longest life that Mayfly-Lifetime may ask for"),
+  powHashes: setting("MAYFLY_POW_HASHES", "1000000", "hashes, 1 to 64,000,000", "proof of work for an account"),
+  accountsPerHourPerIp: setting("MAYFLY_ACCOUNTS_PER_HOUR_PER_IP", "20", "accounts", "from one address (IPv6: /56)"),
+  signUp: setting("MAYFLY_SIGNUP", "", "open, verified or invite", "who may sign up; open while everything is on loopback, else invite"),
+  claimsPerDay: setting("MAYFLY_CLAIMS_PER_DAY", "20", "accounts", "that one person may claim in 24 hours"),
+  uploadMaxBytes: setting("MAYFLY_UPLOAD_MAX_BYTES", "10485760", "bytes, compressed", "largest Worker"),
+  workersPerAccount: setting("MAYFLY_WORKERS_PER_ACCOUNT", "20", "Workers", "of a temporary account"),
+  assetFiles: setting("MAYFLY_ASSET_FILES", "1000", "files", "static assets of one Worker of a temporary account"),
+  assetMaxBytes: setting("MAYFLY_ASSET_MAX_BYTES", "5242880", "bytes", "largest static asset"),
+  capsuleMemoryBytes: setting("MAYFLY_CAPSULE_MEMORY_BYTES", "268435456", "bytes", "memory of one account's process"),
+  capsuleDiskBytes: setting("MAYFLY_CAPSULE_DISK_BYTES", "1073741824", "bytes", "disk of one account"),
+  capsulesHot: setting("MAYFLY_CAPSULES_HOT", "200", "processes", "that may run at once; the least recently used is stopped first"),
+  idleSeconds: setting("MAYFLY_IDLE_SECONDS", "120", "seconds", "without a request until a capsule's process is stopped"),
+  sandbox: setting(
+    "MAYFLY_SANDBOX",
+    "auto",
+    "auto, bubblewrap-root, bubblewrap-user, root or none",
+    "the rung of the sandbox ladder; auto takes the first that works",
+  ),
+  logLevel: setting("MAYFLY_LOG_LEVEL", "info", "trace to fatal, or silent", "least severe log line written"),
+} as const satisfies Record<string, Setting>;
+
+type Key = keyof typeof SETTINGS;
+
+/** A setting that cannot be used: start prints it and exits. */
+export class SettingError extends Error {
+  constructor(key: Key, problem: string) {
+    super(`${SETTINGS[key].name} ${problem} (${SETTINGS[key].meaning}; ${SETTINGS[key].unit}).`);
+    this.name = "SettingError";
+  }
+}
+
+const reader = (environment: Environment) => {
+  const text = (key: Key): string => environment[SETTINGS[key].name]?.trim() || SETTINGS[key].fallback;
+  const whole = (key: Key, least: number, most = Number.MAX_SAFE_INTEGER): number => {
+    const value = Number(text(key));
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new SettingError(key, `must be a whole number from ${least} to ${most}, not "${text(key)}"`);
+    }
+    return value;
+  };
+  const oneOf = <const T extends string>(key: Key, choices: readonly T[]): T => {
+    const found = choices.find((choice) => choice === text(key));
+    if (found === undefined) throw new SettingError(key, `must be one of ${choices.join(", ")}, not "${text(key)}"`);
+    return found;
+  };
+  const origin = (key: Key, fallback: string): URL => {
+    const value = text(key) || fallback;
+    if (!URL.canParse(value)) throw new SettingError(key, `must be an origin such as https://example.com, not "${value}"`);
+    const url = new URL(value);
+    if (!/^https?:$/.test(url.protocol) || url.pathname !== "/" || url.search || url.hash || url.username) {
+      throw new SettingError(key, `must be scheme, host and port alone, not "${value}"`);
+    }
+    return url;
+  };
+  return { text, whole, oneOf, origin };
+};
+
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1|\[::1\])$/;
+
+function shared(environment: Environment) {
+  const { text, whole, origin } = reader(environment);
+  const data = resolve(text("data"));
+  const root = process.getuid?.() === 0;
+  const digest = createHash("sha256").update(data).digest("hex").slice(0, 8);
+  const run = text("run") || (root ? `/run/mayfly-${digest}` : join(tmpdir(), `mayfly-${process.getuid?.() ?? 0}-${digest}`));
+  const edgeDomain = text("edgeDomain").toLowerCase();
+  if (!/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(edgeDomain)) {
+    throw new SettingError("edgeDomain", `must be a domain name, not "${edgeDomain}"`);
+  }
+  const edgePort = whole("edgePort", 0, 65_535);
+  return {
+    data,
+    run,
+    hostSocket: join(run, "host.sock"),
+    controlSocket: join(run, "control.sock"),
+    edgePort,
+    edgeDomain,
+    edgeUrl: origin("edgeUrl", `http://${edgeDomain}:${edgePort}`),
+    trustedProxies: text("trustedProxies")
+      .split(",")
+      .map((part) => part.trim())
+      .filter(Boolean),
+    logLevel: text("logLevel"),
+  };
+}
+
+/** Refuses a console origin that a tenant's host could share cookies with. */
+function checkOrigins(url: URL, edgeDomain: string): void {
+  const host = url.hostname;
+  if (host === "localhost") return;
+  if (host === edgeDomain || host.endsWith(`.${edgeDomain}`) || edgeDomain.endsWith(`.${host}`)) {
+    throw new SettingError(
+      "url",
+      `(${host}) and the edge domain (${edgeDomain}) must not lie within each other: Workers could set the pages' cookies`,
+    );
+  }
+}
+
+/** Settings of the deciding process. @throws SettingError */
+export function readControlConfig(environment: Environment) {
+  const { text, whole, oneOf, origin } = reader(environment);
+  const common = shared(environment);
+  const port = whole("port", 0, 65_535);
+  const bind = text("bind");
+  const url = origin("url", `http://localhost:${port}`);
+  checkOrigins(url, common.edgeDomain);
+  const masterKey = text("masterKey");
+  if (masterKey && !/^[0-9a-f]{64}$/i.test(masterKey)) throw new SettingError("masterKey", "must be 64 hexadecimal digits");
+  const accountTtlSeconds = whole("accountTtlSeconds", 1);
+  const onLoopback = LOOPBACK.test(bind) && LOOPBACK.test(url.hostname);
+  return {
+    ...common,
+    port,
+    bind,
+    url,
+    databaseUrl: text("databaseUrl") || null,
+    masterKey: masterKey || null,
+    accountTtlSeconds,
+    accountTtlMaxSeconds: Math.max(accountTtlSeconds, whole("accountTtlMaxSeconds", 1)),
+    powHashes: whole("powHashes", 1, 64_000_000),
+    accountsPerHourPerIp: whole("accountsPerHourPerIp", 1),
+    signUp: text("signUp") ? oneOf("signUp", ["open", "verified", "invite"]) : onLoopback ? ("open" as const) : ("invite" as const),
+    claimsPerDay: whole("claimsPerDay", 1),
+    quota: {
+      uploadMaxBytes: whole("uploadMaxBytes", 1),
+      workersPerAccount: whole("workersPerAccount", 1),
+      assetFiles: whole("assetFiles", 1),
+      assetMaxBytes: whole("assetMaxBytes", 1),
+    },
+    limits: {
+      memoryBytes: whole("capsuleMemoryBytes", 67_108_864),
+      maxDiskBytes: whole("capsuleDiskBytes", 1),
+      cpuWeight: 100,
+      maxProcesses: 32,
+      maxInnerRequests: 32,
+    },
+  };
+}
+
+/** Settings of the process that runs strangers' code; none of them opens the database or a seal. @throws SettingError */
+export function readHostConfig(environment: Environment) {
+  const { text, whole, oneOf } = reader(environment);
+  return {
+    ...shared(environment),
+    edgeBind: text("edgeBind"),
+    capsulesHot: whole("capsulesHot", 1),
+    idleMs: whole("idleSeconds", 1) * 1000,
+    sandbox: oneOf("sandbox", ["auto", "bubblewrap-root", "bubblewrap-user", "root", "none"]),
+  };
+}
+
+export type ControlConfig = ReturnType<typeof readControlConfig>;
+export type HostConfig = ReturnType<typeof readHostConfig>;
+
+/** Names that must never reach the host's environment. */
+export const CONTROL_ONLY = [SETTINGS.masterKey.name, SETTINGS.databaseUrl.name] as const;
+
+/** Makes the data and socket directories with the rights that both wings rely on. */
+export function prepareDirectories(config: { readonly data: string; readonly run: string }): void {
+  mkdirSync(config.data, { recursive: true, mode: 0o700 });
+  chmodSync(config.data, 0o700);
+  mkdirSync(config.run, { recursive: true, mode: 0o711 });
+  chmodSync(config.run, 0o711);
+}

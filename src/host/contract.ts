@@ -1,0 +1,99 @@
+// What the rooms of this wing hand each other: edge asks for leases, the supervisor asks for processes
+// and for an egress. Types only; each room implements its own part.
+import type { Agent, IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
+import type { AccountId } from "../kernel/ids.ts";
+
+/** The right to send one request to a running capsule; a redeploy waits (bounded) until it is disposed. */
+export type Lease = Disposable & {
+  readonly account: AccountId;
+  readonly generation: number;
+  /** Unix socket of the Worker version that answers for the label, reached through `agent`. */
+  readonly socketPath: string;
+  readonly agent: Agent;
+  /** Aborts when the account ends, is suspended or its process was killed: cut everything at once. */
+  readonly ended: AbortSignal;
+  /** Aborts when the process is about to be replaced or stopped: cut WebSockets, let requests finish. */
+  readonly replaced: AbortSignal;
+};
+
+/** What stands behind a host label. */
+export type Answerer =
+  | { readonly kind: "lease"; readonly lease: Lease }
+  | { readonly kind: "gone"; readonly tombstone: Tombstone }
+  | { readonly kind: "suspended"; readonly reason: string }
+  /** The account lives but no Worker answers at this label, or nothing is known of it at all. */
+  | { readonly kind: "none" }
+  /** Control cannot be asked or the capsule cannot start; `reason` is for the caller. */
+  | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterSeconds: number };
+
+/** Edge's view of the capsules: holds the caller until the capsule is hot. */
+export type Capsules = {
+  /** @param label the part of the host name before the edge domain, lower case. */
+  open(label: string): Promise<Answerer>;
+};
+
+/** Egress of one capsule: a unix socket that the process may connect to; the socket is its identity. */
+export type EgressFactory = {
+  open(account: AccountId, socketPath: string, limits: Pick<CapsuleLimits, "maxInnerRequests">): Promise<AsyncDisposable>;
+};
+
+/** How egress hands a request for a host of this installation back to the edge, without leaving the machine. */
+export type InnerDoor = {
+  request(from: AccountId, incoming: IncomingMessage, outgoing: ServerResponse): void;
+  upgrade(from: AccountId, incoming: IncomingMessage, socket: Duplex, head: Buffer): void;
+};
+
+export type Rung = "bubblewrap-root" | "bubblewrap-user" | "root" | "none";
+
+/** How a process inside the sandbox sees its directories; outside of bubblewrap these are the real paths. */
+export type InnerPaths = { readonly sockets: string; readonly assets: string; readonly state: string };
+
+export type LaunchRequest = {
+  /** Distinct per capsule among those alive, stable while its directory exists; ignored on rungs without own users. */
+  readonly uid: number;
+  /** The capsule's directory on the host: `assets/` appears read-only, `state/` writable, nothing else of it. Null: a scratch run with neither. */
+  readonly directory: string | null;
+  /** Directory for the capsule's unix sockets on the host; writable for the process. Null: none. */
+  readonly socketDirectory: string | null;
+  /** Arguments after the workerd binary, such as ["serve", "--experimental", "--binary", "-"]. */
+  readonly args: readonly string[];
+  /** Written to the process's standard input, then closed; no secret touches the disk. */
+  readonly stdin: Uint8Array;
+  readonly limits: Pick<CapsuleLimits, "memoryBytes" | "cpuWeight" | "maxProcesses">;
+  /** Whether standard output is collected (trials) or thrown away. */
+  readonly collectStdout: boolean;
+};
+
+export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly outOfMemory: boolean };
+
+/** A sandboxed workerd. */
+export type Sandboxed = {
+  /** Pid of workerd itself in our namespace. */
+  readonly pid: number;
+  /** Settles when workerd and its wrapper are gone, cgroups included. */
+  readonly exited: Promise<Exit>;
+  /** SIGTERM to workerd itself: refuses new connections, finishes requests in flight. */
+  terminate(): void;
+  /** SIGKILL to workerd and its wrapper. */
+  kill(): void;
+  /** CPU milliseconds used since start. */
+  cpuMs(): Promise<number>;
+  /** Proportional set size. */
+  pssBytes(): Promise<number>;
+  /** Last 16 KiB of standard error, for diagnosis; kept in memory only. */
+  stderr(): string;
+  /** Everything on standard output when asked for, at most 1 MiB. */
+  stdout(): string;
+};
+
+export type Sandbox = AsyncDisposable & {
+  readonly rung: Rung;
+  /** What better rungs lack here, in words for the operator. */
+  readonly missing: readonly string[];
+  /** Paths as the process will see them. */
+  inner(directory: string, socketDirectory: string): InnerPaths;
+  /** @throws PlatformError capsule_failed when the process cannot be started at all. */
+  launch(request: LaunchRequest): Promise<Sandboxed>;
+};

@@ -1,0 +1,121 @@
+// The closed list of everything that can be refused or fail, and what the caller can do about it.
+// `message` reaches the caller and never holds internal detail; `detail` and `cause` go to the log only.
+
+type Row = {
+  /** HTTP status. */
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 429 | 500 | 503 | 508;
+  /** The number in `errors[].code`: Cloudflare's where a client acts on it, 71xxx of our own elsewhere. */
+  readonly number: number;
+  /** Whether the same request can succeed later without change. */
+  readonly retry: boolean;
+  /** The next action, unless the thrower knows a better one. */
+  readonly next: string;
+};
+
+const row = (status: Row["status"], number: number, retry: boolean, next: string): Row => ({ status, number, retry, next });
+
+export const ERRORS = {
+  // the request itself
+  invalid_input: row(400, 71400, false, "Correct the named field and send the request again."),
+  body_too_large: row(413, 71413, false, "Send a smaller body."),
+  unsupported_media_type: row(415, 71415, false, "Send the body in the named media type."),
+  route_not_found: row(404, 7003, false, "Check the path against docs/api.md; products that are not there yet are listed in README.md."),
+  method_not_allowed: row(405, 71405, false, "Use one of the methods named in the Allow header."),
+  cross_site: row(403, 71421, false, "Open the page from its own address and send the form from there."),
+  wrong_host: row(421, 71422, false, "Use the address that the server printed when it started."),
+  // who is asking
+  unauthenticated: row(401, 10000, false, "Send `Authorization: Bearer <token>`. Without a token, run `wrangler deploy --temporary`."),
+  token_refused: row(
+    401,
+    10000,
+    false,
+    "The token is unknown, was ended, or its account is gone. Run `wrangler logout`, then `wrangler deploy --temporary` for a new account.",
+  ),
+  forbidden: row(403, 9109, false, "Use a token that holds the named permission."),
+  no_user: row(403, 9109, false, "Account tokens belong to no user; `GET /accounts` names the account."),
+  account_suspended: row(
+    403,
+    71403,
+    false,
+    "Read the reason with `GET /accounts/{id}`, mend its cause and deploy again, or ask the operator.",
+  ),
+  // admission
+  challenge_invalid: row(400, 71410, false, "Ask for a new challenge at POST /provisioning/previews/challenge and solve that one."),
+  challenge_expired: row(400, 71411, false, "Ask for a new challenge and answer it before it expires."),
+  challenge_spent: row(409, 71412, false, "A challenge works once. Ask for a new one."),
+  solution_wrong: row(400, 71414, false, "Ask for a new challenge; every checkpoint of the chain is verified."),
+  too_many_accounts: row(429, 71429, true, "Wait as long as Retry-After says."),
+  verifier_busy: row(429, 71430, true, "Wait as long as Retry-After says, then ask for a new challenge."),
+  terms_not_accepted: row(400, 71416, false, 'Send acceptTermsOfService: "yes".'),
+  event_code_unknown: row(404, 1036, false, "This installation has no event codes; leave --event-code out."),
+  // resources
+  account_not_found: row(404, 7003, false, "Check the account id; `GET /accounts` lists what the token can see."),
+  account_gone: row(410, 71417, false, "Make a new account with `wrangler deploy --temporary`."),
+  worker_not_found: row(404, 10007, false, "Deploy the Worker first, or check its name."),
+  version_not_found: row(404, 10222, false, "List the Worker's versions and use one of their ids."),
+  secret_not_found: row(404, 10056, false, "List the Worker's secrets and use one of their names."),
+  invalid_upload: row(400, 10021, false, "Correct what is named and deploy again."),
+  upload_too_large: row(413, 10027, false, "Make the Worker smaller: minify, leave out source maps, move files to static assets."),
+  invalid_inherit: row(400, 10057, false, "Give the binding a value, or remove `inherit`."),
+  precondition_failed: row(409, 71409, false, "Read the current state and repeat the change on top of it."),
+  quota_exceeded: row(400, 71418, false, "Delete what you no longer need, or have a person claim the account."),
+  product_unavailable: row(400, 71419, false, "See the table of products in README.md for what works here."),
+  asset_session_invalid: row(401, 71423, false, "Start a new upload session and upload the files it asks for."),
+  asset_mismatch: row(400, 71424, false, "Upload exactly the files that the session asked for."),
+  // the claim
+  claim_unknown: row(404, 71431, false, "Open the link exactly as the agent printed it."),
+  claim_taken: row(409, 71432, false, "The account has an owner. If that is you, sign in; if not, ask whoever sent the link."),
+  claim_late: row(410, 71433, false, "Ask the agent to deploy again; it gets a new account and a new link."),
+  claim_limit: row(429, 71434, true, "Wait until tomorrow, or ask the operator for more claims a day."),
+  sign_up_closed: row(403, 71435, false, "Ask the operator for an invitation."),
+  sign_in_failed: row(401, 71436, false, "Check the e-mail address and the password."),
+  sign_up_failed: row(400, 71437, false, "Sign in instead, or use another e-mail address and a password of at least 8 characters."),
+  // this machine
+  capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
+  store_failed: row(503, 71504, true, "Nothing that was acknowledged is lost. Try again in a moment."),
+  too_many_hops: row(508, 71508, false, "Workers are calling each other in a circle; break the circle."),
+  unexpected: row(500, 10013, false, "This is a bug. Tell the operator the id in the Cf-Ray header."),
+} as const satisfies Record<string, Row>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export type ErrorDetails = {
+  /** What is wrong, naming the field; one sentence for the caller. */
+  readonly message: string;
+  /** The next action; the table's when absent. */
+  readonly next?: string;
+  /** Seconds until a retry can succeed; becomes Retry-After. */
+  readonly retryAfterSeconds?: number;
+  /** Further facts for the log. */
+  readonly detail?: Record<string, unknown>;
+  readonly cause?: unknown;
+};
+
+/** An expected refusal or failure. Anything else that is thrown is a bug and becomes `unexpected`. */
+export class PlatformError extends Error {
+  readonly code: ErrorCode;
+  readonly next: string;
+  readonly retryAfterSeconds: number | undefined;
+  readonly detail: Record<string, unknown>;
+
+  constructor(code: ErrorCode, details: ErrorDetails) {
+    super(details.message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "PlatformError";
+    this.code = code;
+    this.next = details.next ?? ERRORS[code].next;
+    this.retryAfterSeconds = details.retryAfterSeconds;
+    this.detail = details.detail ?? {};
+  }
+
+  get status(): Row["status"] {
+    return ERRORS[this.code].status;
+  }
+
+  get number(): number {
+    return ERRORS[this.code].number;
+  }
+
+  get retry(): boolean {
+    return ERRORS[this.code].retry;
+  }
+}
