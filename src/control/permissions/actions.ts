@@ -1,0 +1,27 @@
+// Everything that a token can be allowed to do. An action belongs to the account or to one product.
+
+export const PRODUCTS = ["account", "workers", "assets", "kv", "d1", "durable-objects", "queues", "r2"] as const;
+export type ProductName = (typeof PRODUCTS)[number];
+
+export const ACTIONS = [
+  "account:read",
+  "account:end",
+  "trail:read",
+  "tokens:write",
+  "members:write",
+  "workers:read",
+  "workers:write",
+  "assets:write",
+  "kv:read",
+  "d1:read",
+  "durable-objects:read",
+  "queues:read",
+  "r2:read",
+] as const;
+export type Action = (typeof ACTIONS)[number];
+
+/** What an agent's temporary token may do: the supported products, and no tokens, members or accounts. */
+export const AGENT_ACTIONS: readonly Action[] = ACTIONS.filter((action) => action !== "tokens:write" && action !== "members:write");
+
+/** What the token of an account's owner may do. */
+export const OWNER_ACTIONS: readonly Action[] = ACTIONS;

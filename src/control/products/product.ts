@@ -1,0 +1,74 @@
+// What every product provides, and what it is handed. Products never import each other: what one needs of
+// another it asks for by name through `context.product`.
+import type { Service, Unit } from "../../capsule/spec.ts";
+import type { CapsuleHost } from "../../capsule/messages.ts";
+import type { AccountId } from "../../kernel/ids.ts";
+import type { Log } from "../../kernel/log.ts";
+import type { Route } from "../http/routes.ts";
+import type { Keys } from "../keys/keys.ts";
+import type { Action, ProductName } from "../permissions/actions.ts";
+import type { Principal, Resource } from "../permissions/authorize.ts";
+import type { Account, Store, Tx } from "../store/store.ts";
+import type { Trail } from "../trail/trail.ts";
+
+/** Limits with units; the operator's settings for temporary accounts, raised for claimed ones by quota.ts of each product. */
+export type QuotaSettings = {
+  readonly uploadMaxBytes: number;
+  readonly workersPerAccount: number;
+  readonly assetFiles: number;
+  readonly assetMaxBytes: number;
+};
+
+export type ProductContext = {
+  readonly store: Store;
+  readonly keys: Keys;
+  readonly trail: Trail;
+  readonly host: CapsuleHost;
+  readonly log: Log;
+  readonly quota: QuotaSettings;
+  /** Where Workers answer: `label` is the part before the edge domain. */
+  readonly edge: { readonly urlOf: (label: string) => string; readonly domain: string; readonly hasTls: boolean };
+  /** Another product by name; undefined when this installation lacks it. */
+  readonly product: (name: ProductName) => Product | undefined;
+  /**
+   * Runs a write that the capsule must see: in one transaction the deed, its trail entry and the new spec; after
+   * the commit the host applies it. Resolves once new requests reach the new state.
+   * @throws PlatformError as store.inAccount; capsule_failed when the write stands but the host could not apply it
+   */
+  readonly change: <T>(principal: Principal, fn: (tx: Tx, account: Account) => Promise<T>) => Promise<T>;
+  /** @throws PlatformError forbidden, after recording the refusal; for permissions found inside a body, such as a binding's resource */
+  readonly require: (principal: Principal, action: Action, resource: Resource) => void;
+};
+
+/** What a product adds to the account's process. */
+export type Composition = {
+  readonly services: readonly Service[];
+  readonly ingress: Unit["ingress"];
+  /** Hashes of every uploaded file that must stay on disk. */
+  readonly keep: { readonly code: readonly string[]; readonly assets: readonly string[] };
+};
+
+/** A resource as another product may hold it: its permanent id and its name. */
+export type Found = { readonly id: string; readonly name: string };
+
+/** A binding ready for the process, without its name. */
+export type BoundFragment =
+  | { readonly kind: "service"; readonly service: string; readonly entrypoint?: string; readonly props?: string }
+  | { readonly kind: "json"; readonly json: string };
+
+export type Product = {
+  readonly name: ProductName;
+  readonly routes: readonly Route[];
+  /** The resource by id or name, inside the caller's transaction; null when the account has none such. */
+  resolve(tx: Tx, account: AccountId, idOrName: string): Promise<Found | null>;
+  /** The binding of a Worker to the resource. */
+  bind(resource: Found): BoundFragment;
+  /** Names of the Workers that bind the resource. */
+  referencedBy(tx: Tx, account: AccountId, resource: Found): Promise<string[]>;
+  /** Services that the account's process needs for this product. */
+  compose(tx: Tx, account: Account): Promise<Composition>;
+  /** Deletes every row of the account. Idempotent: a second call finds nothing. */
+  teardown(tx: Tx, account: AccountId): Promise<{ readonly removed: number }>;
+};
+
+export const NOTHING: Composition = { services: [], ingress: [], keep: { code: [], assets: [] } };

@@ -1,0 +1,16 @@
+// Every change of the tables, oldest first; one that has run anywhere is never edited. Portable between
+// SQLite and PostgreSQL: bigint for times, text for ids and JSON, and the one type that differs is passed in.
+import type { Migration } from "kysely/migration";
+import { accountsMigration } from "./migrations/0001-accounts.ts";
+import { workersMigration } from "./migrations/0002-workers.ts";
+import { peopleMigration } from "./migrations/0003-people.ts";
+
+export type Dialect = "sqlite" | "postgres";
+
+export function migrations(dialect: Dialect): Record<string, Migration> {
+  return {
+    "0001-accounts": accountsMigration(dialect),
+    "0002-workers": workersMigration(dialect),
+    "0003-people": peopleMigration(dialect),
+  };
+}

@@ -1,0 +1,173 @@
+// The tables as Kysely sees them. Times are milliseconds since the epoch; JSON is text; sealed columns
+// are ciphertext whose key lies outside the database. Every account-scoped table has `account_id`.
+import type { ColumnType, Generated } from "kysely";
+import type { AccountId, Subdomain } from "../../kernel/ids.ts";
+
+export type AccountState = "temporary" | "claimed" | "ending" | "deleted";
+export type EndReason = "expired" | "task-done" | "owner" | "operator";
+
+type Sealed = ColumnType<Uint8Array, Uint8Array, Uint8Array>;
+type SealedOrNull = ColumnType<Uint8Array | null, Uint8Array | null, Uint8Array | null>;
+
+/** An account, and after its deletion the tombstone: id, subdomain, times, reason, the claim link's hash. */
+export type AccountTable = {
+  id: AccountId;
+  subdomain: Subdomain;
+  state: AccountState;
+  end_reason: EndReason | null;
+  suspended_at: number | null;
+  suspended_by: "watchdog" | "operator" | null;
+  suspended_reason: string | null;
+  created_at: number;
+  /** Null once claimed. */
+  expires_at: number | null;
+  claimed_at: number | null;
+  ended_at: number | null;
+  deleted_at: number | null;
+  owner_id: string | null;
+  /** Rises at claim, end and kill: whatever was derived under a lower one is dead. */
+  auth_epoch: Generated<number>;
+  /** Rises with every write to the account. */
+  revision: Generated<number>;
+  /** Rises when the composed spec changes. */
+  generation: Generated<number>;
+  spec_digest: string | null;
+  task_id: string | null;
+  /** Title and agent as the agent wrote them. */
+  task_sealed: SealedOrNull;
+  /** HMAC of the claim link's token. */
+  claim_hash: string | null;
+};
+
+export type TokenTable = {
+  id: string;
+  account_id: AccountId;
+  /** The person a token was made for; null for the agent's. */
+  person_id: string | null;
+  parent_id: string | null;
+  name: string;
+  /** HMAC of the secret. */
+  hash: string;
+  /** JSON: Permission[]. */
+  permissions: string;
+  audience: string | null;
+  /** RFC 7800 confirmation; null: bearer. */
+  cnf: string | null;
+  task_id: string | null;
+  epoch: number;
+  created_at: number;
+  expires_at: number | null;
+  ended_at: number | null;
+};
+
+export type ChallengeTable = { id: string; expires_at: number };
+
+export type AdmissionTable = { id: string; address_hash: string; at: number };
+
+export type TrailTable = {
+  id: string;
+  at: number;
+  account_id: AccountId | null;
+  task_id: string | null;
+  /** JSON: string[], outermost first. */
+  actors: string;
+  token_id: string | null;
+  action: string;
+  resource: string;
+  outcome: "done" | "refused" | "failed" | "intent";
+  reason: string | null;
+  /** How many like it this entry stands for. */
+  count: number;
+  sealed: SealedOrNull;
+};
+
+export type WorkerTable = {
+  id: string;
+  account_id: AccountId;
+  name: string;
+  created_at: number;
+  modified_at: number;
+  subdomain_enabled: number;
+  previews_enabled: number;
+  /** JSON: tags, observability, logpush, tail_consumers, limits, placement. */
+  settings: string;
+};
+
+export type WorkerVersionTable = {
+  /** UUID, as wrangler prints it. */
+  id: string;
+  account_id: AccountId;
+  worker_id: string;
+  number: number;
+  created_at: number;
+  source: string;
+  /** JSON: workers/message, workers/tag, workers/alias. */
+  annotations: string;
+  compatibility_date: string | null;
+  /** JSON: string[]. */
+  compatibility_flags: string;
+  /** JSON: the modules by name, kind, hash and size. */
+  code: string;
+  /** JSON: what the trial found. */
+  exports: string;
+  etag: string;
+  startup_ms: number;
+  /** JSON, sealed with the account's key: bindings with their values. */
+  bindings: Sealed;
+  /** JSON: manifest and configuration of static assets; null without. */
+  assets: string | null;
+  /** JSON: remaining metadata that is returned as it came. */
+  metadata: string;
+};
+
+export type WorkerDeploymentTable = {
+  id: string;
+  account_id: AccountId;
+  worker_id: string;
+  created_at: number;
+  /** Order within the Worker; times can tie. */
+  number: number;
+  source: string;
+  /** JSON: [{ version_id, percentage }]. */
+  versions: string;
+  /** JSON. */
+  annotations: string;
+};
+
+export type AssetFileTable = {
+  account_id: AccountId;
+  /** The client's opaque key of content and extension. */
+  client_hash: string;
+  /** SHA-256 of the bytes: the file's name on disk. */
+  hash: string;
+  size: number;
+  content_type: string | null;
+  created_at: number;
+};
+
+export type AssetSessionTable = {
+  id: string;
+  account_id: AccountId;
+  script: string;
+  /** JSON: { path: { hash, size } }. */
+  manifest: string;
+  created_at: number;
+  expires_at: number;
+};
+
+/** better-auth's tables; it reads and writes them with column names of its own. */
+export type PersonTable = { id: string; name: string; email: string };
+
+export type Schema = {
+  accounts: AccountTable;
+  tokens: TokenTable;
+  spent_challenges: ChallengeTable;
+  admissions: AdmissionTable;
+  trail: TrailTable;
+  workers: WorkerTable;
+  worker_versions: WorkerVersionTable;
+  worker_deployments: WorkerDeploymentTable;
+  asset_files: AssetFileTable;
+  asset_sessions: AssetSessionTable;
+  person: PersonTable;
+};

@@ -1,0 +1,101 @@
+// Tokens: issued inside the caller's transaction, found by keyed hash, alive only while their account is,
+// at the account's present epoch. The secret leaves this file once and is stored nowhere.
+import type { Selectable } from "kysely";
+import { PlatformError } from "../../kernel/errors.ts";
+import { isSecret, newId, newSecret, type AccountId } from "../../kernel/ids.ts";
+import type { Keys } from "../keys/keys.ts";
+import { permission, type Permission, type Principal } from "../permissions/authorize.ts";
+import type { AccountTable, TokenTable } from "../store/schema.ts";
+import type { Store, Tx } from "../store/store.ts";
+
+export type NewToken = {
+  readonly account: AccountId;
+  /** The owner it is made for; null for the agent's. */
+  readonly person: string | null;
+  readonly name: string;
+  readonly permissions: readonly Permission[];
+  readonly task: string | null;
+  readonly epoch: number;
+  readonly expiresAtMs: number | null;
+};
+
+export type Tokens = {
+  /** Writes the row; the secret is in the answer and nowhere else. */
+  issue(tx: Tx, token: NewToken): Promise<{ readonly id: string; readonly secret: string }>;
+  /** @throws PlatformError token_refused, saying whether the token or its account ended */
+  lookUp(secret: string): Promise<Principal>;
+};
+
+type Row = Selectable<TokenTable> &
+  Pick<Selectable<AccountTable>, "state" | "auth_epoch" | "end_reason"> & { account_expires_at: number | null };
+
+const refused = (message: string, next?: string): PlatformError =>
+  new PlatformError("token_refused", next === undefined ? { message } : { message, next });
+
+function checkLife(row: Row, nowMs: number): void {
+  const late = row.account_expires_at !== null && row.account_expires_at <= nowMs;
+  if (row.state === "ending" || row.state === "deleted" || late) {
+    throw refused(`The account of this token has ended (${row.end_reason ?? "expired"}) and everything in it is gone.`);
+  }
+  if (row.epoch !== row.auth_epoch && row.state === "claimed") {
+    throw refused(
+      "A person claimed this account, and the agent's token ended with that.",
+      "Ask the person who claimed it for a new token.",
+    );
+  }
+  if (row.epoch !== row.auth_epoch || row.ended_at !== null) throw refused("This token was ended.");
+  if (row.expires_at !== null && row.expires_at <= nowMs) throw refused("This token has expired.");
+}
+
+export function openTokens(options: { readonly store: Store; readonly keys: Keys }): Tokens {
+  const { store, keys } = options;
+  return {
+    issue: async (tx, token) => {
+      const id = newId();
+      const secret = newSecret("mft");
+      await tx
+        .insertInto("tokens")
+        .values({
+          id,
+          account_id: token.account,
+          person_id: token.person,
+          parent_id: null,
+          name: token.name,
+          hash: keys.lookupHash(secret),
+          permissions: JSON.stringify(token.permissions),
+          audience: null,
+          cnf: null,
+          task_id: token.task,
+          epoch: token.epoch,
+          created_at: store.clock.now(),
+          expires_at: token.expiresAtMs,
+          ended_at: null,
+        })
+        .execute();
+      return { id, secret };
+    },
+    lookUp: async (secret) => {
+      if (!isSecret("mft", secret)) throw refused("This is not a token of this installation.");
+      const row = await store.db
+        .selectFrom("tokens")
+        .innerJoin("accounts", "accounts.id", "tokens.account_id")
+        .selectAll("tokens")
+        .select(["accounts.state", "accounts.auth_epoch", "accounts.end_reason", "accounts.expires_at as account_expires_at"])
+        .where("tokens.hash", "=", keys.lookupHash(secret))
+        .executeTakeFirst();
+      if (!row) throw refused("This token is unknown here, or its account has ended.");
+      checkLife(row, store.clock.now());
+      return {
+        kind: row.person_id === null ? "agent" : "person",
+        account: row.account_id,
+        token: row.id,
+        lineage: row.parent_id === null ? [] : [row.parent_id],
+        actors: row.person_id === null ? ["agent"] : [`person/${row.person_id}`],
+        task: row.task_id,
+        epoch: row.epoch,
+        expiresAtMs: row.expires_at,
+        permissions: permission.array().parse(JSON.parse(row.permissions)),
+      };
+    },
+  };
+}
