@@ -1,0 +1,57 @@
+// An account's rows → the CapsuleSpec that host runs. The generation rises only when something in the spec
+// changed, in the transaction of the change; what was committed is then applied.
+import { createHash } from "node:crypto";
+import type { CapsuleHost } from "../../capsule/messages.ts";
+import type { CapsuleLimits, CapsuleSpec } from "../../capsule/spec.ts";
+import type { Product } from "../products/product.ts";
+import type { Account, Tx } from "../store/store.ts";
+
+export type Composer = {
+  /** The spec as the rows stand, without touching them. */
+  compose(tx: Tx, account: Account): Promise<CapsuleSpec>;
+  /** Composes and, where the digest changed, raises the generation; null when host already has it. */
+  recompose(tx: Tx, account: Account): Promise<CapsuleSpec | null>;
+  /** Hands a committed spec to host. @throws PlatformError capsule_failed */
+  publish(spec: CapsuleSpec | null): Promise<void>;
+};
+
+export type ComposerOptions = { readonly products: readonly Product[]; readonly host: CapsuleHost; readonly limits: CapsuleLimits };
+
+const digestOf = (spec: CapsuleSpec): string =>
+  createHash("sha256")
+    .update(JSON.stringify({ ...spec, generation: 0 }))
+    .digest("hex");
+
+export function createComposer({ products, host, limits }: ComposerOptions): Composer {
+  const compose = async (tx: Tx, account: Account): Promise<CapsuleSpec> => {
+    const parts = [];
+    for (const product of products) parts.push(await product.compose(tx, account));
+    return {
+      account: account.id,
+      subdomain: account.subdomain,
+      generation: account.generation,
+      endsAtMs: account.expires_at,
+      suspended: account.suspended_reason,
+      limits,
+      units: [{ id: "main", services: parts.flatMap((part) => part.services), ingress: parts.flatMap((part) => part.ingress) }],
+      keep: {
+        code: [...new Set(parts.flatMap((part) => part.keep.code))],
+        assets: [...new Set(parts.flatMap((part) => part.keep.assets))],
+      },
+    };
+  };
+  return {
+    compose,
+    recompose: async (tx, account) => {
+      const spec = await compose(tx, account);
+      const digest = digestOf(spec);
+      if (digest === account.spec_digest) return null;
+      const generation = account.generation + 1;
+      await tx.updateTable("accounts").set({ generation, spec_digest: digest }).where("id", "=", account.id).execute();
+      return { ...spec, generation };
+    },
+    publish: async (spec) => {
+      if (spec) await host.apply(spec);
+    },
+  };
+}
