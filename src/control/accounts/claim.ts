@@ -63,7 +63,7 @@ export function createClaims({ store, keys, trail, tokens, composer, claimsPerDa
         .where("owner_id", "=", person.id)
         .where("claimed_at", ">", now - DAY_MS)
         .executeTakeFirstOrThrow();
-      if (Number(count) >= claimsPerDay) {
+      if (count >= claimsPerDay) {
         throw new PlatformError("claim_limit", { message: `You have claimed ${claimsPerDay} accounts in the last 24 hours.` });
       }
       const account = await transitions.claim(tx, keys.lookupHash(secret), person.id, now);
