@@ -1,0 +1,62 @@
+// An account's directory as a whole: how it is made, how much it takes, whose it is. The walks follow no link.
+import { chmod, lchown, lstat, opendir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Stats } from "node:fs";
+import { isAbsent, makeDirectory, syncDirectory } from "./durable.ts";
+
+/** Visits the path and everything below it, parents first; what vanishes meanwhile is passed over. */
+async function walk(path: string, visit: (path: string, stats: Stats) => Promise<void> | void): Promise<void> {
+  try {
+    const stats = await lstat(path);
+    await visit(path, stats);
+    if (!stats.isDirectory()) return;
+    for await (const entry of await opendir(path)) await walk(join(path, entry.name), visit);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+}
+
+/** Bytes on disk at and below the path, each file once whatever the number of its names; 0 when there is nothing. */
+export async function diskUsage(path: string): Promise<number> {
+  const seen = new Set<number>();
+  let bytes = 0;
+  await walk(path, (_, stats) => {
+    if (stats.nlink > 1 && stats.isFile()) {
+      if (seen.has(stats.ino)) return;
+      seen.add(stats.ino);
+    }
+    bytes += stats.blocks * 512;
+  });
+  return bytes;
+}
+
+/**
+ * Opens an account's directory to the user `uid` and the group of the same number: the directory itself and assets/
+ * for reading, state/ as its own. New files under assets/ take the group by the directories' set-group-id bit.
+ */
+export async function giveTo(directory: string, uid: number): Promise<void> {
+  const top = await lstat(directory);
+  // The top is given last, so that its group tells whether all of this was finished.
+  if (top.gid === uid && (top.mode & 0o777) === 0o750) return;
+  await walk(join(directory, "assets"), async (path, stats) => {
+    await lchown(path, 0, uid);
+    if (stats.isDirectory()) await chmod(path, 0o2750);
+  });
+  await walk(join(directory, "state"), (path) => lchown(path, uid, uid));
+  await chmod(join(directory, "state"), 0o700);
+  await lchown(directory, 0, uid);
+  await chmod(directory, 0o750);
+}
+
+/** Makes an account's directory durably, closed to everyone else; what is there already is left as it is. */
+export async function makeAccount(root: string, directory: string): Promise<void> {
+  const assets = join(directory, "assets");
+  await makeDirectory(root, 0o711);
+  await makeDirectory(directory, 0o700);
+  await makeDirectory(join(directory, "code"), 0o700);
+  await makeDirectory(assets, 0o750);
+  await makeDirectory(join(assets, "h"), 0o750);
+  await makeDirectory(join(assets, "v"), 0o750);
+  await makeDirectory(join(directory, "state"), 0o700);
+  for (const made of [assets, directory, root]) await syncDirectory(made);
+}
