@@ -1,0 +1,51 @@
+// Control's answers to host: who stands behind a host label, and what host should hold instead of what it holds.
+// Composed from the rows at each call, so a host that lost its memory gets all of it back.
+import type { CapsuleControl, HeldAccount, LookupAnswer } from "../../capsule/messages.ts";
+import type { Composer } from "../composer/composer.ts";
+import type { Account, Store } from "../store/store.ts";
+import type { Subdomain } from "../../kernel/ids.ts";
+import { tombstoneOf } from "./lifecycle.ts";
+
+export type CapsuleControlOptions = { readonly store: Store; readonly composer: Composer };
+
+/** The subdomain in `worker--subdomain`; a subdomain never holds two hyphens in a row. */
+function subdomainOf(label: string): Subdomain | null {
+  const at = label.lastIndexOf("--");
+  return at < 1 ? null : (label.slice(at + 2) as Subdomain);
+}
+
+export function createCapsuleControl({ store, composer }: CapsuleControlOptions): CapsuleControl {
+  const answer = (account: Account | undefined): Promise<LookupAnswer> => {
+    if (!account) return Promise.resolve({ kind: "none" });
+    const tombstone = tombstoneOf(account, store.clock.now());
+    if (tombstone) return Promise.resolve({ kind: "tombstone", tombstone });
+    return store.transaction(async (tx) => {
+      // Read again inside the transaction: rows and generation must be of one moment.
+      const row = await tx.selectFrom("accounts").selectAll().where("id", "=", account.id).executeTakeFirst();
+      const ended = row && tombstoneOf(row, store.clock.now());
+      if (!row) return { kind: "none" };
+      return ended ? { kind: "tombstone", tombstone: ended } : { kind: "spec", spec: await composer.compose(tx, row) };
+    });
+  };
+  const outdated = async (held: HeldAccount): Promise<LookupAnswer | null> => {
+    const account = await store.db.selectFrom("accounts").selectAll().where("id", "=", held.account).executeTakeFirst();
+    if (!account) return null;
+    const fresh = tombstoneOf(account, store.clock.now()) === null && account.generation <= held.generation;
+    return fresh ? null : answer(account);
+  };
+  return {
+    lookup: async (label) => {
+      const subdomain = subdomainOf(label);
+      if (subdomain === null) return { kind: "none" };
+      return answer(await store.db.selectFrom("accounts").selectAll().where("subdomain", "=", subdomain).executeTakeFirst());
+    },
+    held: async (accounts) => {
+      const answers: LookupAnswer[] = [];
+      for (const held of accounts) {
+        const instead = await outdated(held);
+        if (instead) answers.push(instead);
+      }
+      return answers;
+    },
+  };
+}

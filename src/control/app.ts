@@ -1,0 +1,59 @@
+// What answers on the control port: the API, the pages, health and figures, each behind its own check of the Host.
+import type { HttpBindings } from "@hono/node-server";
+import { Hono, type Context } from "hono";
+import type { CapsuleHost } from "../capsule/messages.ts";
+import { PlatformError } from "../kernel/errors.ts";
+import type { Env } from "./http/api.ts";
+import { failure } from "./http/envelope.ts";
+import type { Metrics } from "./http/metrics.ts";
+
+export type AppOptions = {
+  readonly api: Hono<Env>;
+  readonly pages: Hono<Env>;
+  readonly host: Pick<CapsuleHost, "status" | "metrics">;
+  readonly metrics: Metrics;
+  readonly url: URL;
+  readonly databaseAnswers: () => Promise<boolean>;
+};
+
+const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?$/i;
+const LOOPBACK_PEER = /^(127\.|::1$|::ffff:127\.)/;
+
+const hostOf = (context: Context<{ Bindings: HttpBindings }>): string => context.req.header("host") ?? "";
+
+function checkHost(context: Context<Env>, url: URL): Response | undefined {
+  const host = hostOf(context);
+  if (host === url.host || LOOPBACK_HOST.test(host)) return undefined;
+  return failure(new PlatformError("wrong_host", { message: `Host: this server is ${url.origin}, not ${host.slice(0, 100)}.` }));
+}
+
+async function health(options: AppOptions): Promise<Response> {
+  const database = await options.databaseAnswers();
+  const host = await options.host.status().catch(() => null);
+  const ok = database && host !== null;
+  const body = {
+    status: ok ? "ok" : "degraded",
+    database: database ? "ok" : "does not answer",
+    host:
+      host === null
+        ? "does not answer"
+        : { sandbox: host.rung, missing: host.missing, workerd: host.workerd, hot: host.hot, known: host.known },
+  };
+  return Response.json(body, { status: ok ? 200 : 503, headers: { "cache-control": "no-store" } });
+}
+
+export function createApp(options: AppOptions): Hono<Env> {
+  const app = new Hono<Env>();
+  app.use("/client/v4/*", async (context, next) => checkHost(context, options.url) ?? (await next()));
+  app.route("/client/v4", options.api);
+  app.get("/healthz", (context) => checkHost(context, options.url) ?? health(options));
+  app.get("/metrics", async (context) => {
+    // Figures are the operator's: only from this machine, and not through a proxy that forwards for others.
+    const peer = context.env.incoming.socket.remoteAddress ?? "";
+    if (!LOOPBACK_PEER.test(peer) || context.req.header("x-forwarded-for") !== undefined) return context.notFound();
+    const host = await options.host.metrics().catch(() => "");
+    return context.text((await options.metrics.text()) + host, 200, { "content-type": "text/plain; version=0.0.4" });
+  });
+  app.route("/", options.pages);
+  return app;
+}

@@ -1,0 +1,28 @@
+// A write that the capsule must see: deed and new spec in one transaction, then host applies what was committed.
+import { PlatformError } from "../../kernel/errors.ts";
+import type { ProductContext } from "../products/product.ts";
+import type { Store } from "../store/store.ts";
+import type { Composer } from "./composer.ts";
+
+export type ChangeOptions = { readonly store: Store; readonly composer: () => Composer };
+
+export function createChange({ store, composer }: ChangeOptions): ProductContext["change"] {
+  return async (principal, fn) => {
+    const { result, spec } = await store.inAccount({ account: principal.account, epoch: principal.epoch }, async (tx, account) => {
+      const result = await fn(tx, account);
+      // The deed may have touched the account's own row, a suspension lifted by a deploy for one.
+      const row = await tx.selectFrom("accounts").selectAll().where("id", "=", account.id).executeTakeFirstOrThrow();
+      return { result, spec: await composer().recompose(tx, row) };
+    });
+    try {
+      await composer().publish(spec);
+    } catch (cause) {
+      throw new PlatformError("capsule_failed", {
+        message: "The change is saved, but the account's process could not take it up.",
+        next: "It is taken up as soon as the machine can; send the request again to see whether it has.",
+        cause,
+      });
+    }
+    return result;
+  };
+}

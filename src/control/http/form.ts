@@ -1,0 +1,122 @@
+// multipart/form-data, bounded while it streams in: no more than `maxBytes` of it is ever held, no more than
+// `maxParts` parts are begun. A part's name is kept as it was sent; it may hold slashes and is never a path here.
+import { Busboy } from "@fastify/busboy";
+import { PlatformError } from "../../kernel/errors.ts";
+
+export type Part = {
+  readonly name: string;
+  /** Lower case, without parameters; `text/plain` where the part names none. */
+  readonly type: string;
+  readonly bytes: Buffer;
+};
+
+export type FormLimits = { readonly maxBytes: number; readonly maxParts: number };
+
+/** What a caller wants thrown: each product has codes of its own for a bad upload. */
+export type FormRefusals = {
+  readonly malformed: (message: string) => PlatformError;
+  readonly tooLarge: (message: string) => PlatformError;
+};
+
+const NAME_MAX_BYTES = 1024;
+const HEADERS_MAX = 16;
+const HEADERS_MAX_BYTES = 8192;
+
+class Form {
+  readonly parts: Part[] = [];
+  readonly #limits: FormLimits;
+  readonly #refuse: FormRefusals;
+  readonly #parser: InstanceType<typeof Busboy>;
+  readonly #done: Promise<void>;
+  #problem: PlatformError | null = null;
+  #size = 0;
+
+  constructor(contentType: string, limits: FormLimits, refuse: FormRefusals) {
+    this.#limits = limits;
+    this.#refuse = refuse;
+    this.#parser = new Busboy({
+      headers: { "content-type": contentType },
+      preservePath: true,
+      isPartAFile: () => true,
+      limits: {
+        fieldNameSize: NAME_MAX_BYTES,
+        headerPairs: HEADERS_MAX,
+        headerSize: HEADERS_MAX_BYTES,
+        parts: limits.maxParts + 1,
+        fileSize: limits.maxBytes,
+      },
+    });
+    this.#done = new Promise((resolve) => {
+      this.#parser.once("finish", resolve);
+      this.#parser.on("error", () => {
+        this.#problem ??= refuse.malformed("body: the multipart form breaks off or is not well-formed.");
+        resolve();
+      });
+    });
+    this.#parser.on("file", (name, stream, _fileName, _encoding, type) => this.#part(name, type, stream));
+    this.#parser.on("partsLimit", () => this.#tooMany());
+  }
+
+  #tooMany(): void {
+    this.#problem ??= this.#refuse.malformed(`body: the form has more than ${this.#limits.maxParts} parts.`);
+  }
+
+  #part(name: string | undefined, type: string, stream: NodeJS.ReadableStream): void {
+    const chunks: Buffer[] = [];
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    // The form as a whole reports why a part broke off.
+    stream.on("error", () => undefined);
+    stream.on("end", () => {
+      if (this.parts.length === this.#limits.maxParts) return this.#tooMany();
+      this.parts.push({ name: name ?? "", type: type.toLowerCase(), bytes: Buffer.concat(chunks) });
+    });
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#size += chunk.byteLength;
+    if (this.#size > this.#limits.maxBytes) {
+      this.#problem ??= this.#refuse.tooLarge(`body: larger than ${this.#limits.maxBytes} bytes.`);
+    }
+    this.#check();
+    if (this.#parser.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))) return;
+    await Promise.race([new Promise((resolve) => this.#parser.once("drain", resolve)), this.#done]);
+  }
+
+  async end(): Promise<readonly Part[]> {
+    if (this.#size === 0) throw this.#refuse.malformed("body: empty, where a multipart form is expected.");
+    this.#parser.end();
+    await this.#done;
+    this.#check();
+    return this.parts;
+  }
+
+  #check(): void {
+    if (this.#problem) throw this.#problem;
+  }
+}
+
+/**
+ * The parts of a form in the order they were sent.
+ * @param limits `maxBytes` of the whole body @throws PlatformError what `refuse` makes; nothing else for bad input
+ */
+export async function readForm(request: Request, limits: FormLimits, refuse: FormRefusals): Promise<readonly Part[]> {
+  const type = request.headers.get("content-type") ?? "";
+  if (!/^multipart\/form-data\s*;.*boundary=/is.test(type)) {
+    throw refuse.malformed("Content-Type: must be multipart/form-data with a boundary.");
+  }
+  let form: Form;
+  try {
+    form = new Form(type, limits, refuse);
+  } catch {
+    throw refuse.malformed("Content-Type: its boundary cannot be read.");
+  }
+  const declared = Number(request.headers.get("content-length") ?? 0);
+  if (declared > limits.maxBytes) throw refuse.tooLarge(`body: larger than ${limits.maxBytes} bytes.`);
+  try {
+    for await (const chunk of request.body ?? []) await form.write(chunk);
+  } catch (cause) {
+    if (cause instanceof PlatformError) throw cause;
+    throw refuse.malformed("body: broke off before its end.");
+  }
+  return form.end();
+}

@@ -1,0 +1,179 @@
+// The parts of this wing, put together from plain options: main.ts hands it the settings, tests their own.
+import type { Hono } from "hono";
+import { sql } from "kysely";
+import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
+import type { CapsuleLimits } from "../capsule/spec.ts";
+import { clientAddress } from "../kernel/client-address.ts";
+import type { Clock } from "../kernel/clock.ts";
+import { PlatformError } from "../kernel/errors.ts";
+import type { Log } from "../kernel/log.ts";
+import { createCapsuleControl } from "./accounts/capsule-control.ts";
+import { followCapsuleEvents } from "./accounts/capsule-events.ts";
+import { createClaimPages } from "./accounts/claim-pages.ts";
+import { createClaims } from "./accounts/claim.ts";
+import { createEnding } from "./accounts/ending.ts";
+import { identityRoutes } from "./accounts/identity-routes.ts";
+import { provisioningRoutes } from "./accounts/provisioning.ts";
+import { startReaper, sweepKeys } from "./accounts/reaper.ts";
+import { createAdmission } from "./admission/admission.ts";
+import { createApp } from "./app.ts";
+import { createChange } from "./composer/change.ts";
+import { createComposer, type Composer } from "./composer/composer.ts";
+import { createApi, type Env } from "./http/api.ts";
+import { createMetrics } from "./http/metrics.ts";
+import type { Route } from "./http/routes.ts";
+import { openKeys, type Keys } from "./keys/keys.ts";
+import { createPeople, type People } from "./people/people.ts";
+import { authorize } from "./permissions/authorize.ts";
+import type { Product, ProductContext, QuotaSettings } from "./products/product.ts";
+import { createProducts } from "./products/registry.ts";
+import { openStore, type Store } from "./store/store.ts";
+import { openRefusals, type Refusals } from "./tokens/refusals.ts";
+import { openTokens, type Tokens } from "./tokens/tokens.ts";
+import { openTrail, type Trail } from "./trail/trail.ts";
+
+export type WingOptions = {
+  readonly data: string;
+  readonly databaseUrl: string | null;
+  readonly masterKey: string | null;
+  readonly url: URL;
+  readonly edgeUrl: URL;
+  readonly edgeDomain: string;
+  readonly trustedProxies: readonly string[];
+  readonly accountTtlSeconds: number;
+  readonly accountTtlMaxSeconds: number;
+  readonly powHashes: number;
+  readonly accountsPerHourPerIp: number;
+  readonly signUp: "open" | "verified" | "invite";
+  readonly claimsPerDay: number;
+  readonly quota: QuotaSettings;
+  readonly limits: CapsuleLimits;
+  readonly clock: Clock;
+  readonly host: CapsuleHost;
+  readonly log: Log;
+};
+
+export type Wing = AsyncDisposable & {
+  readonly app: Hono<Env>;
+  /** What host may ask. */
+  readonly capsuleControl: CapsuleControl;
+  readonly routes: readonly Route[];
+  readonly store: Store;
+  readonly keys: Keys;
+  readonly people: People;
+};
+
+type Foundation = {
+  readonly store: Store;
+  readonly keys: Keys;
+  readonly trail: Trail;
+  readonly tokens: Tokens;
+  readonly refusals: Refusals;
+};
+
+async function openFoundation(options: WingOptions, stack: AsyncDisposableStack): Promise<Foundation> {
+  const store = stack.use(await openStore(options));
+  const keys = openKeys(options);
+  await sweepKeys(store, keys);
+  const trail = openTrail(store.db, keys);
+  const tokens = openTokens({ store, keys });
+  const refusals = stack.use(openRefusals({ store, trail, log: options.log }));
+  return { store, keys, trail, tokens, refusals };
+}
+
+const urlBuilder =
+  ({ edgeUrl, edgeDomain }: WingOptions) =>
+  (label: string): string =>
+    `${edgeUrl.protocol}//${label}.${edgeDomain}${edgeUrl.port && `:${edgeUrl.port}`}`;
+
+function openProducts(options: WingOptions, foundation: Foundation): { products: readonly Product[]; composer: Composer } {
+  const { store, keys, trail, refusals } = foundation;
+  const parts: { composer?: Composer } = {};
+  const composer = (): Composer => {
+    if (!parts.composer) throw new Error("A product changed an account before the composer was there");
+    return parts.composer;
+  };
+  const require: ProductContext["require"] = (principal, action, resource) => {
+    const decision = authorize(principal, action, resource);
+    if (decision.allowed) return;
+    const named = `${resource.product}/${resource.id}`;
+    refusals.record(principal, action, named, decision.reason);
+    throw new PlatformError("forbidden", { message: `This token does not hold ${action} on ${named}.` });
+  };
+  const products = createProducts({
+    store,
+    keys,
+    trail,
+    host: options.host,
+    log: options.log,
+    quota: options.quota,
+    edge: { urlOf: urlBuilder(options), domain: options.edgeDomain, hasTls: options.edgeUrl.protocol === "https:" },
+    change: createChange({ store, composer }),
+    require,
+  });
+  parts.composer = createComposer({ products, host: options.host, limits: options.limits });
+  return { products, composer: parts.composer };
+}
+
+async function accountsByState(store: Store): Promise<Record<string, number>> {
+  const rows = await store.db
+    .selectFrom("accounts")
+    .select(["state", (of) => of.fn.countAll<number>().as("count")])
+    .groupBy("state")
+    .execute();
+  return Object.fromEntries(rows.map((row) => [row.state, row.count]));
+}
+
+const answers = (store: Store): Promise<boolean> =>
+  sql`select 1`.execute(store.db).then(
+    () => true,
+    () => false,
+  );
+
+/** Opens everything and starts the reaper. @throws Error when the database or the keys cannot be opened */
+export async function openWing(options: WingOptions): Promise<Wing> {
+  await using opening = new AsyncDisposableStack();
+  const { url, host, log } = options;
+  const foundation = await openFoundation(options, opening);
+  const { store, keys, trail, tokens, refusals } = foundation;
+  const { products, composer } = openProducts(options, foundation);
+  const urlOf = urlBuilder(options);
+  const ending = createEnding({ store, keys, trail, host, products, log });
+  const claims = createClaims({ store, keys, trail, tokens, composer, claimsPerDay: options.claimsPerDay });
+  const admission = opening.use(
+    createAdmission({ store, keys, powHashes: options.powHashes, accountsPerHourPerIp: options.accountsPerHourPerIp, log }),
+  );
+  const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
+  opening.use(startReaper({ store, keys, ending, log }));
+  opening.use(followCapsuleEvents({ store, trail, composer, host, log }));
+  const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
+  const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
+  const routes = [
+    ...admission.routes,
+    ...provisioningRoutes({ store, keys, trail, tokens, admission, lifetime, claimUrl, urlOf }),
+    ...identityRoutes({ store, trail, ending, urlOf }),
+    ...products.flatMap((product) => product.routes),
+  ];
+  const metrics = createMetrics({ accounts: () => accountsByState(store) });
+  const addressOf = clientAddress(options.trustedProxies);
+  const api = createApi({
+    routes,
+    lookUp: tokens.lookUp,
+    refused: refusals.record,
+    addressOf: (context) => addressOf(context.env.incoming?.socket.remoteAddress, context.req.header("x-forwarded-for")),
+    observe: metrics.observe,
+    log,
+  });
+  const pages = createClaimPages({ store, keys, claims, people, products, url, urlOf, log });
+  const app = createApp({ api, pages, host, metrics, url, databaseAnswers: () => answers(store) });
+  const stack = opening.move();
+  return {
+    app,
+    routes,
+    store,
+    keys,
+    people,
+    capsuleControl: createCapsuleControl({ store, composer }),
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}

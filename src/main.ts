@@ -1,0 +1,122 @@
+// Starts control and host as two processes, keeps both running, and prints what each reader needs to go on.
+// The host's environment carries no master key and no database address.
+import { fork, type ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { CONTROL_ONLY, SettingError, prepareDirectories, readControlConfig, readHostConfig } from "./config.ts";
+import { createLog, type Log } from "./kernel/log.ts";
+
+const RESTART_FIRST_MS = 100;
+const RESTART_MOST_MS = 5000;
+const STABLE_AFTER_MS = 10_000;
+const STOP_WITHIN_MS = 15_000;
+
+type Ready = { readonly ready: true; readonly operatorLink?: string | null; readonly rung?: string; readonly missing?: readonly string[] };
+type Wing = { readonly ready: Promise<Ready>; stop(): Promise<void> };
+
+const isReady = (message: unknown): message is Ready => typeof message === "object" && message !== null && "ready" in message;
+
+/** Runs one wing, starting it again when it dies. Rejects when it cannot start the first time. */
+function keep(name: "control" | "host", environment: NodeJS.ProcessEnv, log: Log): Wing {
+  const path = fileURLToPath(new URL(`./${name}/main.ts`, import.meta.url));
+  const first = Promise.withResolvers<Ready>();
+  let child: ChildProcess | undefined;
+  let stopping = false;
+  let backOffMs = RESTART_FIRST_MS;
+  let wasReady = false;
+
+  const start = (): void => {
+    const startedAt = Date.now();
+    child = fork(path, { env: environment, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    child.on("message", (message) => {
+      if (!isReady(message)) return;
+      wasReady = true;
+      first.resolve(message);
+    });
+    child.once("exit", (code, signal) => {
+      if (stopping) return;
+      if (!wasReady) {
+        first.reject(new Error(`${name} could not start (${signal ?? code}).`));
+        return;
+      }
+      backOffMs = Date.now() - startedAt > STABLE_AFTER_MS ? RESTART_FIRST_MS : Math.min(backOffMs * 2, RESTART_MOST_MS);
+      log.error({ wing: name, code, signal, backOffMs }, "a wing died and is started again");
+      setTimeout(start, backOffMs);
+    });
+  };
+  start();
+  const stop = async (): Promise<void> => {
+    stopping = true;
+    const running = child;
+    if (!running || running.exitCode !== null || running.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => void running.once("exit", () => resolve()));
+    running.kill("SIGTERM");
+    const late = setTimeout(() => running.kill("SIGKILL"), STOP_WITHIN_MS);
+    await gone;
+    clearTimeout(late);
+  };
+  return { ready: first.promise, stop };
+}
+
+function hostEnvironment(): NodeJS.ProcessEnv {
+  const environment = { ...process.env };
+  for (const name of CONTROL_ONLY) delete environment[name];
+  return environment;
+}
+
+type Facts = { readonly url: string; readonly edge: string; readonly control: Ready; readonly host: Ready; readonly dataHint: string };
+
+function print({ url, edge, control, host, dataHint }: Facts): void {
+  const home = `"$HOME/.config/mayfly/${createHash("sha256").update(url).digest("hex").slice(0, 8)}"`;
+  const prefix = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
+  const lines = [
+    "",
+    `Mayfly is ready.`,
+    `  Console and API   ${url}`,
+    `  Workers answer at ${edge}`,
+    `  Sandbox           ${host.rung ?? "unknown"}${host.missing?.length ? `; missing: ${host.missing.join("; ")}` : ""}`,
+    `  Data              ${dataHint}`,
+    "",
+    "An agent deploys from its project's folder with",
+    `  XDG_CONFIG_HOME=${home} CLOUDFLARE_API_BASE_URL=${url}/client/v4 npx wrangler deploy --temporary`,
+    "or, where Node is older than 22, with",
+    `  npm exec --prefix ${JSON.stringify(prefix)} -- mayfly wrangler deploy --temporary`,
+    "",
+    ...(control.operatorLink ? ["Open this once, now, to become the operator of this installation:", `  ${control.operatorLink}`, ""] : []),
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+async function main(): Promise<void> {
+  const config = readControlConfig(process.env);
+  readHostConfig(process.env);
+  prepareDirectories(config);
+  const log = createLog("main", config.logLevel);
+  const host = keep("host", hostEnvironment(), log);
+  const control = keep("control", process.env, log);
+  let stopping = false;
+  const stop = async (code: number): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    await control.stop();
+    await host.stop();
+    process.exit(code);
+  };
+  process.on("SIGTERM", () => void stop(0)).on("SIGINT", () => void stop(0));
+  try {
+    const [hostReady, controlReady] = await Promise.all([host.ready, control.ready]);
+    const edge = `${config.edgeUrl.protocol}//NAME--ACCOUNT.${config.edgeDomain}${config.edgeUrl.port && `:${config.edgeUrl.port}`}`;
+    print({ url: config.url.origin, edge, control: controlReady, host: hostReady, dataHint: config.data });
+  } catch (error) {
+    log.fatal({ err: error }, "start failed");
+    await stop(1);
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof SettingError)) throw error;
+  process.stderr.write(`mayfly cannot start: ${error.message}\n`);
+  process.exitCode = 1;
+}
