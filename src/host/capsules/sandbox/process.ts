@@ -1,0 +1,214 @@
+// Starts one workerd through a shell line that lowers its limits and joins its control groups, and follows it to its end.
+// The end is when workerd itself is gone, not its wrapper: a successor would meet its database locks.
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { closeSync, constants as files, openSync } from "node:fs";
+import { constants } from "node:os";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Exit, LaunchRequest, Sandboxed } from "../../contract.ts";
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { LaunchGroups } from "./cgroups.ts";
+import { cpuMsOf, identify, isGone, pssBytesOf, signal, type ProcessId } from "./processes.ts";
+
+const STDERR_BYTES = 16 * 1024;
+const STDOUT_BYTES = 1024 * 1024;
+const OUTER_GRACE_MS = 1000;
+const LAST_WORDS_MS = 500;
+
+/** Descriptors of the child: 0 to 2, then these, then one for each control group to join. */
+export const SECCOMP_FD = 3;
+export const INFO_FD = 4;
+const FIRST_JOIN_FD = 5;
+
+export type Plan = {
+  /** What the shell becomes: program and arguments. */
+  readonly command: readonly string[];
+  /** User and group of the process; null: our own. */
+  readonly uid: number | null;
+  /** A file with the system call filter, opened anew for every start since the offset is shared. */
+  readonly seccompFile: string | null;
+  /** Whether the program tells its child's process id on INFO_FD. */
+  readonly wrapped: boolean;
+  /** Shell words that lower limits, each ended by `;`. */
+  readonly limits: string;
+  readonly groups: LaunchGroups;
+  /** Descriptors that this process inherited and would pass on. */
+  readonly strays: readonly number[];
+  /** Called with the process as soon as it is known and when it is gone, for the records of who must be swept. */
+  readonly onLife: (id: ProcessId, alive: boolean) => void;
+};
+
+function shellLine(limits: string, joins: number): string {
+  const fds = Array.from({ length: joins }, (_, index) => FIRST_JOIN_FD + index);
+  const join = fds.map((fd) => `echo 0 >&${fd} || exit 97; `).join("");
+  const close = fds.map((fd) => `exec ${fd}>&-; `).join("");
+  return `${limits} ${join}${close}unset PWD OLDPWD; exec "$@"`;
+}
+
+/**
+ * Where the child's descriptors come from. A shell cannot close those above 9, so a stray one is covered with /dev/null instead.
+ * Returns also what must be closed here once the child has it.
+ */
+function descriptors(plan: Plan, collectStdout: boolean): { stdio: StdioOptions; opened: number[] } {
+  const opened: number[] = [];
+  const open = (path: string, flags: number): number => {
+    const fd = openSync(path, flags);
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    const stdio: (number | "pipe" | "ignore")[] = [
+      "pipe",
+      collectStdout ? "pipe" : "ignore",
+      "pipe",
+      plan.seccompFile === null ? "ignore" : open(plan.seccompFile, files.O_RDONLY),
+      plan.wrapped ? "pipe" : "ignore",
+      ...plan.groups.joins.map((path) => open(path, files.O_WRONLY)),
+    ];
+    const covered = plan.strays.filter((fd) => fd >= stdio.length);
+    if (covered.length > 0) {
+      const nothing = open("/dev/null", files.O_RDONLY);
+      for (const fd of covered) {
+        while (stdio.length < fd) stdio.push("ignore");
+        stdio[fd] = nothing;
+      }
+    }
+    return { stdio, opened };
+  } catch (error) {
+    for (const fd of opened) closeSync(fd);
+    throw error;
+  }
+}
+
+/** The last (or first) bytes of a stream as text. */
+function collect(stream: Readable | null, keep: (text: string) => string): () => string {
+  let text = "";
+  stream?.setEncoding("utf8");
+  stream?.on("data", (chunk: string) => (text = keep(text + chunk)));
+  stream?.on("error", () => {});
+  return () => text;
+}
+
+const failed = (message: string, detail: Record<string, unknown>, cause?: unknown): PlatformError =>
+  new PlatformError("capsule_failed", { message, detail, cause });
+
+/** Resolves with the exit of the child itself; rejects when it never started. */
+function ended(child: ChildProcess): Promise<Pick<Exit, "code" | "signal">> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, name) => resolve({ code, signal: name }));
+  });
+}
+
+/** bubblewrap reports its child's death by signal n as 128 + n, as shells do. */
+function unwrap({ code, signal: name }: Pick<Exit, "code" | "signal">): Pick<Exit, "code" | "signal"> {
+  if (code === null || code <= 128) return { code, signal: name };
+  const found = Object.entries(constants.signals).find(([, number]) => number === code - 128)?.[0];
+  return found === undefined ? { code, signal: name } : { code: null, signal: found as NodeJS.Signals };
+}
+
+/** The wrapped program's process id, as bubblewrap writes it before the program runs; null when it ends without. */
+async function childPid(info: Readable): Promise<number | null> {
+  let text = "";
+  try {
+    for await (const chunk of info) {
+      text += String(chunk);
+      const pid = /"child-pid": (\d+)/.exec(text)?.[1];
+      if (pid !== undefined) return Number(pid);
+    }
+  } catch {
+    // the same as an early end
+  }
+  return null;
+}
+
+/** Where no control group counts: V8's own words, a failed allocation, or a SIGKILL that was not ours. */
+function looksOutOfMemory(exit: Pick<Exit, "code" | "signal">, stderr: string, killed: boolean): boolean {
+  if (exit.signal === "SIGKILL") return !killed;
+  return exit.signal !== null && /out of memory|allocation failed|bad_alloc/i.test(stderr);
+}
+
+/**
+ * Starts the plan's command and resolves as soon as workerd's process exists.
+ * @throws PlatformError capsule_failed when there is no process at all; groups are removed then.
+ */
+export async function start(plan: Plan, request: Pick<LaunchRequest, "stdin" | "collectStdout">): Promise<Sandboxed> {
+  const { groups } = plan;
+  let child: ChildProcess;
+  try {
+    const { stdio, opened } = descriptors(plan, request.collectStdout);
+    try {
+      child = spawn("/bin/sh", ["-c", shellLine(plan.limits, groups.joins.length), "capsule", ...plan.command], {
+        cwd: "/",
+        env: {},
+        stdio,
+        // Its own session: a Ctrl-C in the operator's terminal is for us, and we stop capsules in order.
+        detached: true,
+        ...(plan.uid === null ? {} : { uid: plan.uid, gid: plan.uid }),
+      });
+    } finally {
+      for (const fd of opened) closeSync(fd);
+    }
+  } catch (error) {
+    await groups.remove();
+    throw failed("The sandbox could not be started.", {}, error);
+  }
+  const stderr = collect(child.stderr, (text) => text.slice(-STDERR_BYTES));
+  const stdout = collect(child.stdout, (text) => text.slice(0, STDOUT_BYTES));
+  const exit = ended(child);
+  exit.catch(() => {});
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(request.stdin);
+  const pid = plan.wrapped ? await childPid(child.stdio[INFO_FD] as Readable) : (child.pid ?? null);
+  const inner = pid === null ? null : (identify(pid) ?? { pid, started: "" });
+  if (inner === null) {
+    child.kill("SIGKILL");
+    const how = await exit.catch((error: unknown) => ({ error }));
+    await groups.remove();
+    throw failed("The sandbox ended before it began.", { ...how, stderr: stderr() });
+  }
+  plan.onLife(inner, true);
+  return follow(plan, child, exit, inner, { stderr, stdout });
+}
+
+function follow(
+  plan: Plan,
+  child: ChildProcess,
+  exit: Promise<Pick<Exit, "code" | "signal">>,
+  inner: ProcessId,
+  said: Pick<Sandboxed, "stderr" | "stdout">,
+): Sandboxed {
+  const { groups } = plan;
+  let killed = false;
+  let lastCpuMs = 0;
+  const sampleCpu = (): number => (lastCpuMs = Math.max(lastCpuMs, groups.cpuMs() ?? cpuMsOf(inner.pid) ?? 0));
+  const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const bury = async (): Promise<Exit> => {
+    const outcome = unwrap(await exit);
+    // A killed wrapper takes workerd along, but reports first; two seconds were seen when 200 died at once.
+    while (!isGone(inner)) await sleep(2);
+    await Promise.race([closed, sleep(LAST_WORDS_MS, undefined, { ref: false })]);
+    lastCpuMs = Math.max(lastCpuMs, groups.cpuMs() ?? 0);
+    const outOfMemory = groups.outOfMemory() || looksOutOfMemory(outcome, said.stderr(), killed);
+    await groups.remove();
+    plan.onLife(inner, false);
+    return { ...outcome, outOfMemory };
+  };
+  const exited = bury();
+  return {
+    pid: inner.pid,
+    exited,
+    terminate: () => signal(inner, "SIGTERM"),
+    kill() {
+      killed = true;
+      signal(inner, "SIGKILL");
+      // The wrapper follows by itself and reports how its child ended; it is killed only if it does not.
+      const outer = setTimeout(() => child.kill("SIGKILL"), OUTER_GRACE_MS);
+      outer.unref();
+      void exited.finally(() => clearTimeout(outer));
+    },
+    cpuMs: async () => sampleCpu(),
+    pssBytes: async () => pssBytesOf(inner.pid),
+    ...said,
+  };
+}

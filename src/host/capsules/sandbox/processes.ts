@@ -1,0 +1,80 @@
+// What the machine tells of a process by its id: whether it is still the same one, its CPU time, its memory.
+// Ids are used again, so a process is a pid together with the time it started.
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+
+export type ProcessId = { readonly pid: number; readonly started: string };
+
+const LINUX = process.platform === "linux";
+/** USER_HZ is 100 on every Linux that Node runs on. */
+const TICK_MS = 10;
+
+/** Fields of /proc/PID/stat from the third on: the second is a name that may hold spaces and brackets. */
+function statFields(pid: number): string[] | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ");
+  } catch {
+    return null;
+  }
+}
+
+function ps(pid: number, field: string): string | null {
+  try {
+    return (
+      execFileSync("ps", ["-o", `${field}=`, "-p", String(pid)], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim() || null
+    );
+  } catch {
+    return null;
+  }
+}
+
+/** The identity of a live process; null when there is none. */
+export function identify(pid: number): ProcessId | null {
+  const started = LINUX ? statFields(pid)?.[19] : ps(pid, "lstart");
+  return started ? { pid, started } : null;
+}
+
+/** Whether the process holds nothing any more: no files, no sockets, no locks. */
+export function isGone({ pid, started }: ProcessId): boolean {
+  if (!LINUX) return ps(pid, "lstart") !== started;
+  const fields = statFields(pid);
+  if (fields === null || fields[19] !== started) return true;
+  if (fields[0] !== "Z" && fields[0] !== "X") return false;
+  // Nobody may be there to bury it (Node as the first process of a container). A dead leader's other threads still hold files.
+  try {
+    return readdirSync(`/proc/${pid}/task`).length <= 1;
+  } catch {
+    return true;
+  }
+}
+
+/** Sends the signal unless the process is gone already. */
+export function signal(id: ProcessId, name: NodeJS.Signals): void {
+  if (isGone(id)) return;
+  try {
+    process.kill(id.pid, name);
+  } catch {
+    // gone in this instant
+  }
+}
+
+/** CPU milliseconds since its start, in steps of 10; null when it is gone. */
+export function cpuMsOf(pid: number): number | null {
+  if (LINUX) {
+    const fields = statFields(pid);
+    return fields === null ? null : (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  }
+  const parts = ps(pid, "time")?.split(/[:-]/).map(Number);
+  return parts?.every(Number.isFinite) ? parts.reduce((sum, part) => sum * 60 + part, 0) * 1000 : null;
+}
+
+/** Proportional set size in bytes; the resident size, which counts shared pages in full, where the kernel does not tell; 0 when gone. */
+export function pssBytesOf(pid: number): number {
+  if (!LINUX) return Number(ps(pid, "rss") ?? 0) * 1024;
+  try {
+    return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0) * 1024;
+  } catch {
+    return Number(statFields(pid)?.[21] ?? 0) * 4096;
+  }
+}
