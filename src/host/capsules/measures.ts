@@ -1,0 +1,38 @@
+// The figures of the host process, for Prometheus.
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+export type Measures = ReturnType<typeof createMeasures>;
+
+/** @param now reads the sizes at the moment of a scrape */
+export function createMeasures(now: { hot(): number; known(): number }) {
+  const registry = new Registry();
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number): void => {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.set(read());
+        },
+      }),
+    );
+  };
+  gauge("mayfly_capsules_hot", "Accounts with a running process", now.hot);
+  gauge("mayfly_capsules_known", "Accounts that this host routes to", now.known);
+  return {
+    /** Others of this wing register theirs here too. */
+    registry,
+    starts: new Counter({ name: "mayfly_capsule_starts_total", help: "Processes started", registers }),
+    startFailures: new Counter({ name: "mayfly_capsule_start_failures_total", help: "Processes that did not come to answer", registers }),
+    restarts: new Counter({ name: "mayfly_capsule_restarts_total", help: "Processes that died or were killed as hung", registers }),
+    suspensions: new Counter({ name: "mayfly_capsule_suspensions_total", help: "Accounts suspended by the watchdog", registers }),
+    startSeconds: new Histogram({
+      name: "mayfly_capsule_start_seconds",
+      help: "From the decision to start to the first sign of life",
+      buckets: [0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10],
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,52 @@
+// The watchdog's eye on one process: it asks for a sign of life while there is anything to do, and tells
+// a loop that never yields from a process that is merely starved by its neighbours.
+import type { Bounds } from "./parts.ts";
+import type { Run } from "./run.ts";
+
+export type Finding =
+  /** No lease, hardly any CPU time since the last look. */
+  { readonly kind: "quiet" } | { readonly kind: "answers" } | { readonly kind: "hung"; readonly silentMs: number; readonly cpuMs: number };
+
+/** CPU time between two looks below which a process without leases is at rest. */
+const REST_CPU_MS = 20;
+
+export class Watch {
+  readonly #run: Run;
+  readonly #bounds: Pick<Bounds, "pingMs" | "starvedMs">;
+  /** CPU milliseconds of the process at the last look. */
+  cpuMs = 0;
+  #usedMs = 0;
+  #looking: Promise<Finding> | null = null;
+
+  constructor(run: Run, bounds: Pick<Bounds, "pingMs" | "starvedMs">) {
+    this.#run = run;
+    this.#bounds = bounds;
+  }
+
+  /** One look at a time: whoever asks meanwhile shares it. */
+  look(): Promise<Finding> {
+    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  async #look(): Promise<Finding> {
+    const cpuMs = await this.#run.process.cpuMs();
+    const usedCpuMs = cpuMs - this.cpuMs;
+    const quiet = this.#run.leases === 0 && this.#run.lastUsedMs === this.#usedMs && usedCpuMs < REST_CPU_MS;
+    this.cpuMs = cpuMs;
+    this.#usedMs = this.#run.lastUsedMs;
+    return quiet ? { kind: "quiet" } : this.#listen(cpuMs);
+  }
+
+  async #listen(cpuAtStartMs: number): Promise<Finding> {
+    const { pingMs, starvedMs } = this.#bounds;
+    const began = performance.now();
+    for (;;) {
+      if (await this.#run.ping(pingMs)) return { kind: "answers" };
+      const silentMs = Math.round(performance.now() - began);
+      const cpuMs = (await this.#run.process.cpuMs()) - cpuAtStartMs;
+      const computes = silentMs >= pingMs && cpuMs >= silentMs / 4;
+      if (computes || silentMs >= starvedMs) return { kind: "hung", silentMs, cpuMs };
+    }
+  }
+}
