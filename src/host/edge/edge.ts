@@ -1,0 +1,182 @@
+// The only way in. A host name is one label before the edge domain; what stands behind it answers, or a page
+// says why nothing does. Nothing a caller writes can speak for the platform or reach another account's socket.
+import { createServer, ServerResponse, type IncomingMessage, type Server } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Log } from "../../kernel/log.ts";
+import type { AccountId } from "../../kernel/ids.ts";
+import type { Capsules, InnerDoor } from "../contract.ts";
+import { clientAddresses } from "./client-address.ts";
+import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
+import { newRay, readRequestHeaders, state, type RequestHeaders } from "./headers.ts";
+import { readHost } from "./host-name.ts";
+import { pages, sendPage, type Page } from "./pages.ts";
+import { requestCf } from "./request-cf.ts";
+
+export type EdgeOptions = {
+  readonly capsules: Capsules;
+  /** The edge domain, lower case. */
+  readonly domain: string;
+  /** What the public sees, unless a trusted proxy says otherwise in X-Forwarded-Proto. */
+  readonly publicScheme: "http" | "https";
+  /** Addresses or CIDRs. */
+  readonly trustedProxies: readonly string[];
+  /** The socket option `cfBlobHeader` of the capsules, lower case. */
+  readonly cfBlobHeader: string;
+  /** The socket option `forwardedProtoHeader` of the capsules, lower case; workerd takes it off, so one of our own leaves X-Forwarded-Proto to the Worker. */
+  readonly forwardedProtoHeader: string;
+  readonly log: Log;
+  /** Connections at once; further ones are closed. */
+  readonly maxConnections?: number;
+  /** Called once per request; 0 is the status of one that got no answer. */
+  readonly onDone?: (outcome: Outcome, status: number, durationMs: number) => void;
+  readonly onRetry?: () => void;
+};
+
+export type Edge = {
+  /** Not listening yet. */
+  readonly server: Server;
+  readonly inner: InnerDoor;
+  /** Stops accepting and cuts everything in flight. */
+  close(): Promise<void>;
+};
+
+/** Address of a caller that is a Worker of this installation: the one that the hosted original gives for these. */
+export const WORKER_ADDRESS = "2a06:98c0:3600::103";
+
+const MAX_HEADER_BYTES = 32_768;
+const HEADERS_TIMEOUT_MS = 30_000;
+/** Longer than the idle time-out of usual load balancers, so that they close first. */
+const KEEP_ALIVE_MS = 75_000;
+
+type Target = { readonly authority: string; readonly path: string; readonly scheme: "http" | "https" | undefined };
+
+/** Splits a request target in absolute form, as proxies send it; undefined for any other form. */
+export function readAbsolute(target: string): Target | undefined {
+  const parts = /^(https?):\/\/([^/?#@]+)([/?].*)?$/i.exec(target);
+  if (parts?.[1] === undefined || parts[2] === undefined) return undefined;
+  const rest = parts[3] ?? "/";
+  return {
+    authority: parts[2],
+    path: rest.startsWith("?") ? `/${rest}` : rest,
+    scheme: parts[1].toLowerCase() === "https" ? "https" : "http",
+  };
+}
+
+/** What Node does not check: one Host, and a target that does not contradict it. */
+function readTarget(incoming: IncomingMessage, hosts: number): Target | string {
+  const host = incoming.headers.host;
+  if (hosts !== 1 || host === undefined) return "A request has exactly one Host header";
+  const url = incoming.url ?? "";
+  if (url.startsWith("/")) return { authority: host, path: url, scheme: undefined };
+  const absolute = readAbsolute(url);
+  if (absolute === undefined) return "The request target is neither a path nor an http or https URL";
+  if (absolute.authority.toLowerCase() !== host.toLowerCase()) return "The Host header and the request target name different hosts";
+  return { ...absolute, scheme: undefined };
+}
+
+function framed(headers: RequestHeaders, incoming: IncomingMessage, upgrade: boolean): { flat: string[]; hasBody: boolean } {
+  const { flat } = headers;
+  if (upgrade) {
+    flat.push("Connection", "Upgrade", "Upgrade", "websocket");
+    return { flat, hasBody: false };
+  }
+  const length = incoming.headers["content-length"];
+  const chunked = incoming.headers["transfer-encoding"] !== undefined;
+  if (chunked) flat.push("Transfer-Encoding", "chunked");
+  // Node would announce a chunked body for these.
+  else if (length === undefined && /^(POST|PUT|PATCH)$/.test(incoming.method ?? "")) flat.push("Content-Length", "0");
+  return { flat, hasBody: chunked || (length !== undefined && Number(length) > 0) };
+}
+
+const asksForWebSocket = (incoming: IncomingMessage): boolean =>
+  incoming.method === "GET" && incoming.headers.upgrade?.toLowerCase() === "websocket";
+
+/** A response to write on a socket that Node's HTTP server has let go of. */
+function responseOn(incoming: IncomingMessage, socket: Socket): ServerResponse {
+  const outgoing = new ServerResponse(incoming);
+  outgoing.shouldKeepAlive = false;
+  socket.on("error", () => socket.destroy());
+  outgoing.assignSocket(socket);
+  outgoing.on("finish", () => socket.destroySoon());
+  return outgoing;
+}
+
+/** Makes the edge. @throws Error when `trustedProxies` holds what is no address or range */
+export function createEdge(options: EdgeOptions): Edge {
+  const { domain, publicScheme } = options;
+  const clients = clientAddresses(options.trustedProxies);
+  const cf = requestCf();
+  const done = options.onDone ?? (() => {});
+  const exchange: ExchangeOptions = { capsules: options.capsules, log: options.log, onDone: done, onRetry: options.onRetry ?? (() => {}) };
+
+  const refuse = (incoming: IncomingMessage, outgoing: ServerResponse, page: Page): void => {
+    // Whatever body there is stays unread.
+    outgoing.shouldKeepAlive = incoming.readableEnded && outgoing.shouldKeepAlive;
+    outgoing.on("finish", () => done("page", page.status, 0));
+    sendPage(incoming, outgoing, page, newRay());
+  };
+
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse, upgrade: Asked["upgrade"], from: AccountId | null): void => {
+    const headers = readRequestHeaders(incoming.rawHeaders, incoming.headers.connection, options);
+    const target = from === null ? readTarget(incoming, headers.hosts) : (readAbsolute(incoming.url ?? "") ?? "The URL cannot be read");
+    if (typeof target === "string") return refuse(incoming, outgoing, pages.malformed(target));
+    const addressed = readHost(target.authority, domain);
+    if (addressed.kind === "malformed") return refuse(incoming, outgoing, pages.malformed("The Host header is not a host name"));
+    if (addressed.kind === "foreign") return refuse(incoming, outgoing, pages.foreign(domain));
+    if (addressed.kind === "no-worker") return refuse(incoming, outgoing, pages.none());
+
+    const ray = newRay();
+    const peer = incoming.socket.remoteAddress ?? "";
+    const told = from === null && clients.trusts(peer) ? headers.forwardedProto?.toLowerCase() : undefined;
+    const { flat, hasBody } = framed(headers, incoming, upgrade !== null);
+    if (from !== null && headers.hosts === 0) flat.push("Host", target.authority);
+    const statement = {
+      address: from === null ? clients.of(peer, headers.forwardedFor) : WORKER_ADDRESS,
+      scheme: target.scheme ?? (told === "http" || told === "https" ? told : publicScheme),
+      ray,
+      cf: cf(incoming.httpVersion, headers.acceptEncoding),
+    } as const;
+    state(flat, statement, options);
+    const asked: Asked = { label: addressed.label, host: addressed.host, path: target.path, ray, headers: flat, hasBody, upgrade };
+    new Exchange(exchange, asked, incoming, outgoing).start();
+  };
+
+  const upgraded = (incoming: IncomingMessage, duplex: Duplex, head: Buffer, from: AccountId | null): void => {
+    const socket = duplex as Socket;
+    handle(incoming, responseOn(incoming, socket), { socket, head }, from);
+  };
+
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    // Bodies may stream for as long as they like.
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    optimizeEmptyRequests: true,
+    shouldUpgradeCallback: asksForWebSocket,
+  });
+  server.maxConnections = options.maxConnections ?? 20_000;
+  server.on("request", (incoming, outgoing) => handle(incoming, outgoing, null, null));
+  // Without a listener Node says 100 Continue before it is known whether anyone will read the body.
+  server.on("checkContinue", (incoming: IncomingMessage, outgoing: ServerResponse) => handle(incoming, outgoing, null, null));
+  const sockets = new Set<Duplex>();
+  server.on("upgrade", (incoming, socket, head) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    upgraded(incoming, socket, head, null);
+  });
+  return {
+    server,
+    inner: {
+      request: (from, incoming, outgoing) => handle(incoming, outgoing, null, from),
+      upgrade: (from, incoming, socket, head) => upgraded(incoming, socket, head, from),
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}

@@ -1,0 +1,128 @@
+// What passes between a caller and a Worker. Headers by which the platform speaks to Workers are never taken
+// from a caller, hop-by-hop ones end here, and a response can set cookies for its own host only.
+import { randomFillSync } from "node:crypto";
+
+/** What the platform says about a request, in place of whatever the caller wrote. */
+export type Statement = {
+  readonly address: string;
+  readonly scheme: "http" | "https";
+  readonly ray: string;
+  /** JSON of `request.cf`. */
+  readonly cf: string;
+};
+
+export type HeaderNames = {
+  /** Both lower case, as the capsule's sockets are configured with. */
+  readonly cfBlobHeader: string;
+  readonly forwardedProtoHeader: string;
+};
+
+const HOP_BY_HOP = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+const REPLACED = new Set(["cdn-loop", "expect", "forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"]);
+const FORBIDDEN_RESPONSE = new Set([...HOP_BY_HOP, "server", "cf-ray"]);
+
+/** The names that a Connection header declares to be hop-by-hop, or undefined for the usual `keep-alive`. */
+function declaredHops(connection: string | undefined): ReadonlySet<string> | undefined {
+  if (connection === undefined || connection === "keep-alive" || connection === "close") return undefined;
+  return new Set(connection.split(",").map((name) => name.trim().toLowerCase()));
+}
+
+export type RequestHeaders = {
+  /** Name, value, name, value, …; without hop-by-hop headers and framing of our own making. */
+  readonly flat: string[];
+  readonly hosts: number;
+  readonly forwardedFor: string | undefined;
+  readonly forwardedProto: string | undefined;
+  readonly acceptEncoding: string | undefined;
+};
+
+/** Copies a caller's headers, leaving out everything that is not theirs to say. */
+export function readRequestHeaders(raw: readonly string[], connection: string | undefined, names: HeaderNames): RequestHeaders {
+  const declared = declaredHops(connection);
+  const flat: string[] = [];
+  let hosts = 0;
+  let forwardedFor: string | undefined;
+  let forwardedProto: string | undefined;
+  let acceptEncoding: string | undefined;
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const value = raw[i + 1] as string;
+    const lower = name.toLowerCase();
+    if (lower === "host") hosts += 1;
+    else if (lower === "x-forwarded-for") forwardedFor = forwardedFor === undefined ? value : `${forwardedFor},${value}`;
+    else if (lower === "x-forwarded-proto") forwardedProto = value;
+    else if (lower === "accept-encoding") acceptEncoding = value;
+    // Framing is not a caller's to declare away.
+    const hop = HOP_BY_HOP.has(lower) || (declared?.has(lower) === true && lower !== "host" && lower !== "content-length");
+    if (hop || REPLACED.has(lower) || lower.startsWith("cf-") || lower.startsWith("x-forwarded-") || lower.startsWith("mayfly-")) continue;
+    if (lower === names.cfBlobHeader || lower === names.forwardedProtoHeader) continue;
+    flat.push(name, value);
+  }
+  return { flat, hosts, forwardedFor, forwardedProto, acceptEncoding };
+}
+
+/** Adds what the platform says; the names and their meaning are those of Cloudflare's HTTP request headers. */
+export function state(flat: string[], statement: Statement, names: HeaderNames): void {
+  const { address, scheme, ray, cf } = statement;
+  flat.push("CF-Connecting-IP", address, "CF-IPCountry", "XX", "CF-Ray", ray, "CF-Visitor");
+  flat.push(scheme === "https" ? '{"scheme":"https"}' : '{"scheme":"http"}', "X-Real-IP", address, "X-Forwarded-For", address);
+  flat.push("X-Forwarded-Proto", scheme, names.cfBlobHeader, cf);
+  if (names.forwardedProtoHeader !== "x-forwarded-proto") flat.push(names.forwardedProtoHeader, scheme);
+}
+
+/**
+ * Whether a browser would keep this cookie for no other host than the one that set it.
+ *
+ * Every Domain attribute counts, though RFC 6265 §5.3 takes the last: user agents differ.
+ */
+export function cookieStaysHome(cookie: string, host: string): boolean {
+  if (!/domain/i.test(cookie)) return true;
+  return cookie
+    .split(";")
+    .slice(1)
+    .every((attribute) => {
+      const [name, ...rest] = attribute.split("=");
+      if (name?.trim().toLowerCase() !== "domain") return true;
+      const domain = rest.join("=").trim().toLowerCase().replace(/^\./, "");
+      return domain === "" || domain === host;
+    });
+}
+
+/** A Worker's response headers as the caller gets them: flat, with our CF-Ray. */
+export function responseHeaders(raw: readonly string[], connection: string | undefined, host: string, ray: string): string[] {
+  const declared = declaredHops(connection);
+  const flat: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const value = raw[i + 1] as string;
+    const lower = name.toLowerCase();
+    if (FORBIDDEN_RESPONSE.has(lower) || (declared?.has(lower) === true && lower !== "content-length")) continue;
+    if (lower === "set-cookie" && !cookieStaysHome(value, host)) continue;
+    flat.push(name, value);
+  }
+  flat.push("CF-Ray", ray);
+  return flat;
+}
+
+const pool = Buffer.alloc(8192);
+let used = pool.length;
+
+/** 16 hexadecimal digits and the name of this place. */
+export function newRay(): string {
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  used += 8;
+  return `${pool.toString("hex", used - 8, used)}-MAY`;
+}

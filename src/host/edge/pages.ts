@@ -1,0 +1,136 @@
+// What the edge itself says when no Worker answers: as HTML to browsers, JSON to programs that ask for it and
+// plain text to everybody else. Nothing here is stored by caches, and every text names the next step.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Tombstone } from "../../capsule/spec.ts";
+
+export type Page = {
+  readonly status: 400 | 404 | 410 | 421 | 431 | 502 | 503;
+  /** Snake case, for programs. */
+  readonly code: string;
+  readonly title: string;
+  /** Sentences, one a paragraph; the last is the next step. */
+  readonly text: readonly string[];
+  readonly retryAfterSeconds?: number;
+  /** Further members of the JSON form. */
+  readonly facts?: Readonly<Record<string, string>>;
+};
+
+const WHO: Record<Tombstone["reason"], string> = {
+  expired: "It was a temporary account and its time was up; nobody had claimed it.",
+  "task-done": "Its agent ended it: the task was done.",
+  owner: "Its owner ended it.",
+  operator: "The operator of this installation ended it.",
+};
+
+export const pages = {
+  gone: (tombstone: Tombstone): Page => {
+    const at = new Date(tombstone.endedAtMs).toISOString();
+    return {
+      status: 410,
+      code: "account_gone",
+      title: "This account is gone",
+      text: [
+        `The account that answered here ended at ${at}.`,
+        WHO[tombstone.reason],
+        "Its code and data were erased. Nothing remains but the trail of what it did; it cannot be restored, and this address will never be used again.",
+        "Next step: deploy again with `wrangler deploy --temporary`; that makes a new account at a new address.",
+      ],
+      facts: { reason: tombstone.reason, ended_at: at },
+    };
+  },
+  suspended: (reason: string): Page => ({
+    status: 503,
+    code: "account_suspended",
+    title: "This account is suspended",
+    text: [
+      `Reason: ${reason}`,
+      "Its code and data are kept. Next step: its owner or agent mends the cause and deploys again, or asks the operator.",
+    ],
+    facts: { reason },
+  }),
+  none: (): Page => ({
+    status: 404,
+    code: "no_worker",
+    title: "No Worker answers here",
+    text: ["No Worker answers here.", "Next step: compare the address with the one that `wrangler deploy` printed, or deploy the Worker."],
+  }),
+  unavailable: (reason: string, retryAfterSeconds: number): Page => ({
+    status: 503,
+    code: "unavailable",
+    title: "Not available at the moment",
+    text: [reason, `Next step: try again in ${retryAfterSeconds} s.`],
+    retryAfterSeconds,
+  }),
+  died: (): Page => ({
+    status: 502,
+    code: "worker_died",
+    title: "The Worker did not answer",
+    text: [
+      "The Worker's process ended before it answered. The request may have been carried out in part, so it was not sent again.",
+      "Next step: look at the Worker's use of memory and CPU, then try again.",
+    ],
+  }),
+  foreign: (domain: string): Page => ({
+    status: 421,
+    code: "wrong_host",
+    title: "Not served here",
+    text: [`This server answers for hosts under ${domain} only.`, "Next step: send the Host header of the Worker's address."],
+  }),
+  malformed: (problem: string): Page => ({
+    status: 400,
+    code: "bad_request",
+    title: "Bad request",
+    text: [`${problem}.`, "Next step: send the request to the Worker's address as `wrangler deploy` printed it."],
+  }),
+};
+
+const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+const escape = (text: string): string => text.replace(/[&<>"]/g, (character) => ESCAPES[character] ?? "");
+
+const html = (page: Page): string => `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex">
+<title>${escape(page.title)}</title>
+<style>:root{color-scheme:light dark}body{font:1.05rem/1.6 system-ui,sans-serif;max-width:38rem;margin:15vh auto;padding:0 1.5rem}h1{font-size:1.4rem}</style>
+<h1>${escape(page.title)}</h1>
+${page.text.map((sentence) => `<p>${escape(sentence).replace(/`([^`]*)`/g, "<code>$1</code>")}</p>`).join("\n")}
+</html>
+`;
+
+/** The form that an Accept header prefers: the first of the three kinds that it names. */
+export function form(accept: string | undefined): "html" | "json" | "text" {
+  for (const range of (accept ?? "").toLowerCase().split(",")) {
+    const type = range.split(";")[0]?.trim();
+    if (type === "text/html" || type === "application/xhtml+xml") return "html";
+    if (type === "application/json" || type?.endsWith("+json")) return "json";
+    if (type === "text/plain") return "text";
+  }
+  return "text";
+}
+
+const TYPES = { html: "text/html; charset=utf-8", json: "application/json; charset=utf-8", text: "text/plain; charset=utf-8" };
+
+function render(page: Page, as: keyof typeof TYPES): string {
+  if (as === "html") return html(page);
+  if (as === "text") return `${page.text.join("\n")}\n`;
+  return `${JSON.stringify({ error: page.code, message: page.text.join(" "), ...page.facts })}\n`;
+}
+
+/** Answers with a page and ends the response. */
+export function sendPage(incoming: IncomingMessage, outgoing: ServerResponse, page: Page, ray: string): void {
+  const as = form(incoming.headers.accept);
+  const body = Buffer.from(render(page, as));
+  outgoing.writeHead(page.status, {
+    "Content-Type": TYPES[as],
+    "Content-Length": body.length,
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+    Vary: "Accept",
+    "CF-Ray": ray,
+    ...(page.retryAfterSeconds === undefined ? {} : { "Retry-After": page.retryAfterSeconds }),
+  });
+  outgoing.end(body);
+}

@@ -1,0 +1,39 @@
+// Two sockets that have become one: bytes pass both ways with back-pressure, and neither outlives the other.
+import type { Duplex } from "node:stream";
+
+type Flushing = Duplex & { destroySoon?: () => void };
+
+export type JoinOptions = {
+  /** Whether one direction may go on after the other has ended, as raw TCP allows; WebSockets have no use for it. */
+  readonly halfOpen: boolean;
+};
+
+/**
+ * Joins two sockets whose HTTP parsers have let go of them.
+ *
+ * @param headA bytes that came from `a` already; `headB` likewise
+ */
+export function joinSockets(a: Duplex, headA: Buffer, b: Duplex, headB: Buffer, options: JoinOptions): void {
+  if (headB.length > 0) a.write(headB);
+  if (headA.length > 0) b.write(headA);
+  follow(a, b, options);
+  follow(b, a, options);
+}
+
+/** Closes once everything written has gone out. */
+function finish(socket: Flushing): void {
+  if (socket.destroySoon === undefined) socket.destroy();
+  else socket.destroySoon();
+}
+
+function follow(from: Duplex, to: Duplex, { halfOpen }: JoinOptions): void {
+  from.on("error", () => from.destroy());
+  from.on("close", () => finish(to));
+  from.pipe(to);
+  if (halfOpen) return;
+  // HTTP servers' sockets are half-open by nature: without this the end of one side would close nothing.
+  from.on("end", () => {
+    finish(to);
+    finish(from);
+  });
+}
