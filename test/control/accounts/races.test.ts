@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import * as transitions from "../../../src/control/accounts/transitions.ts";
+import { makeAccount } from "../../fixtures/accounts.ts";
+import { onBothDatabases, type Bench } from "../../fixtures/databases.ts";
+
+const ROUNDS = 1000;
+const AT_ONCE = 20;
+
+type Contender = (bench: Bench, made: Awaited<ReturnType<typeof makeAccount>>) => Promise<unknown>;
+
+const claimAs =
+  (person: string): Contender =>
+  (bench, { account }) =>
+    bench.store.transaction((tx) => transitions.claim(tx, account.claim_hash ?? "", person, bench.clock.now()));
+
+const endAs =
+  (reason: "task-done" | "operator"): Contender =>
+  (bench, { id }) =>
+    bench.store.transaction((tx) => transitions.beginEnding(tx, id, reason, bench.clock.now()));
+
+async function race(bench: Bench, contenders: readonly Contender[]): Promise<void> {
+  for (let round = 0; round < ROUNDS; round += AT_ONCE) {
+    const made = await Promise.all(Array.from({ length: AT_ONCE }, () => makeAccount(bench)));
+    await Promise.all(
+      made.map(async (one, at) => {
+        const order = at % 2 === 0 ? contenders : contenders.toReversed();
+        const won = await Promise.all(order.map((contender) => contender(bench, one)));
+        assert.equal(won.filter(Boolean).length, 1, "exactly one wins");
+      }),
+    );
+  }
+}
+
+onBothDatabases("of two that race a thousand times exactly one wins, always:", {
+  "two claims": (bench) => race(bench, [claimAs("ada"), claimAs("grace")]),
+  "a claim in the last millisecond and the end in the next": async (bench) => {
+    let claims = 0;
+    for (let round = 0; round < ROUNDS; round += AT_ONCE) {
+      await Promise.all(
+        Array.from({ length: AT_ONCE }, async (_, at) => {
+          const { id, account } = await makeAccount(bench, 1000);
+          const due = account.expires_at ?? 0;
+          const claim = () => bench.store.transaction((tx) => transitions.claim(tx, account.claim_hash ?? "", "ada", due - 1));
+          const end = () => bench.store.transaction((tx) => transitions.beginEnding(tx, id, "expired", due));
+          const won = await Promise.all(at % 2 === 0 ? [claim(), end()] : [end(), claim()]);
+          assert.equal(won.filter(Boolean).length, 1);
+          claims += won.some((row) => row?.state === "claimed") ? 1 : 0;
+        }),
+      );
+    }
+    assert.ok(claims > 0 && claims < ROUNDS, `both sides win sometimes: ${claims} claims`);
+  },
+  "two ends": (bench) => race(bench, [endAs("task-done"), endAs("operator")]),
+});
