@@ -75,6 +75,8 @@ async function openFoundation(options: WingOptions, stack: AsyncDisposableStack)
   const store = stack.use(await openStore(options));
   const keys = openKeys(options);
   await sweepKeys(store, keys);
+  // A crash between an account's last transaction and this leaves its rows in the log.
+  await store.truncateLog();
   const trail = openTrail(store.db, keys);
   const tokens = openTokens({ store, keys });
   const refusals = stack.use(openRefusals({ store, trail, log: options.log }));
