@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { ModuleSource, Unit, WorkerService } from "../../capsule/spec.ts";
 
-const RUNTIME = ["absent-service", "control"] as const;
+const RUNTIME = ["absent-service", "control", "trial-judge", "trial-listen", "trial-probe"] as const;
 type RuntimeKey = (typeof RUNTIME)[number];
 
 const runtime = new Map<RuntimeKey, string>(
