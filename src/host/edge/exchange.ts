@@ -32,6 +32,8 @@ export type Asked = {
   readonly upgrade: { readonly socket: Socket; readonly head: Buffer } | null;
 };
 
+const MAX_ONE_WRITE_BYTES = 8192;
+
 /** Waits before a Worker that refused the connection is asked for again: its process has just died. */
 const REFUSED_WAITS_MS = [0, 50, 200, 500];
 
@@ -155,15 +157,22 @@ export class Exchange {
       this.#cut();
       return;
     }
+    const length = Number(response.headers["content-length"]);
     let sent = false;
     response.on("data", (chunk: Buffer) => {
+      if (!sent && chunk.length === length && length <= MAX_ONE_WRITE_BYTES) {
+        // Node joins a text, but not a buffer, with the head before it: one packet. Latin-1 keeps every byte.
+        sent = true;
+        outgoing.end(chunk.toString("latin1"), "latin1");
+        return;
+      }
       sent = true;
       if (!outgoing.write(chunk)) response.pause();
     });
     outgoing.on("drain", () => response.resume());
     response.on("end", () => {
       sent = true;
-      outgoing.end();
+      if (!outgoing.writableEnded) outgoing.end();
     });
     response.on("error", () => outgoing.destroy());
     // Headers usually leave with the first bytes of the body; an event stream may have none for long.
