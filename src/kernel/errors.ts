@@ -54,7 +54,12 @@ export const ERRORS = {
   worker_not_found: row(404, 10007, false, "Deploy the Worker first, or check its name."),
   version_not_found: row(404, 10222, false, "List the Worker's versions and use one of their ids."),
   latest_not_deployed: row(409, 10215, false, "Deploy the latest version first, or use `wrangler versions secret put`."),
-  secrets_changed: row(409, 10220, false, "Send the request with ?force=true to deploy the version with the secrets that it was made with."),
+  secrets_changed: row(
+    409,
+    10220,
+    false,
+    "Send the request with ?force=true to deploy the version with the secrets that it was made with.",
+  ),
   subdomain_taken: row(409, 10031, false, "Use the account's own subdomain: GET /accounts/{id}/workers/subdomain names it."),
   secret_not_found: row(404, 10056, false, "List the Worker's secrets and use one of their names."),
   invalid_upload: row(400, 10021, false, "Correct what is named and deploy again."),
@@ -73,6 +78,8 @@ export const ERRORS = {
   sign_up_closed: row(403, 71435, false, "Ask the operator for an invitation."),
   sign_in_failed: row(401, 71436, false, "Check the e-mail address and the password."),
   sign_up_failed: row(400, 71437, false, "Sign in instead, or use another e-mail address and a password of at least 8 characters."),
+  too_many_tries: row(429, 71438, true, "Wait as long as it says, then try again."),
+  invitation_unknown: row(404, 71439, false, "Ask the operator for a new link; each works once."),
   // this machine
   capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
   store_failed: row(503, 71504, true, "Nothing that was acknowledged is lost. Try again in a moment."),

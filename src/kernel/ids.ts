@@ -55,8 +55,8 @@ function base62(value: bigint, length: number): string {
   return text;
 }
 
-/** What a secret opens: `mft` an API token, `mfc` a claim link, `mfo` the operator's first sign-in. */
-export type SecretKind = "mft" | "mfc" | "mfo";
+/** What a secret opens: `mft` an API token, `mfc` a claim link, `mfo` the operator's first sign-in, `mfi` an invitation. */
+export type SecretKind = "mft" | "mfc" | "mfo" | "mfi";
 
 /**
  * `<kind>_<43 base62 digits, 256 random bits><6 base62 digits, CRC-32 of all before them>`.

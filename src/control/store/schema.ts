@@ -89,8 +89,14 @@ export type WorkerTable = {
   modified_at: number;
   subdomain_enabled: number;
   previews_enabled: number;
-  /** JSON: tags, observability, logpush, tail_consumers, limits, placement. */
+  /** JSON: tags, observability, logpush, tailConsumers. */
   settings: string;
+  /** The version that serves. */
+  active_version_id: string;
+  latest_version_id: string;
+  /** Numbers given so far: one is never given twice, as services of the process are named by them. */
+  versions_made: number;
+  deployments_made: number;
 };
 
 export type WorkerVersionTable = {
@@ -103,10 +109,10 @@ export type WorkerVersionTable = {
   source: string;
   /** JSON: workers/message, workers/tag, workers/alias. */
   annotations: string;
-  compatibility_date: string | null;
+  compatibility_date: string;
   /** JSON: string[]. */
   compatibility_flags: string;
-  /** JSON: the modules by name, kind, hash and size. */
+  /** JSON: format, and the files by name, kind, hash and size. */
   code: string;
   /** JSON: what the trial found. */
   exports: string;
@@ -155,8 +161,22 @@ export type AssetSessionTable = {
   expires_at: number;
 };
 
+export type Role = "person" | "operator";
+
 /** better-auth's tables; it reads and writes them with column names of its own. */
-export type PersonTable = { id: string; name: string; email: string };
+export type PersonTable = { id: string; name: string; email: string; role: Role };
+export type PersonSessionTable = { id: string; userId: string; expiresAt: ColumnType<Date | string, never, never> };
+
+/** A link that lets one person sign up; the row is gone once it was used. */
+export type PersonInvitationTable = {
+  /** HMAC of the link's secret. */
+  hash: string;
+  role: Role;
+  /** The person who made it; null for the one that start prints. */
+  created_by: string | null;
+  created_at: number;
+  expires_at: number | null;
+};
 
 export type Schema = {
   accounts: AccountTable;
@@ -170,4 +190,6 @@ export type Schema = {
   asset_files: AssetFileTable;
   asset_sessions: AssetSessionTable;
   person: PersonTable;
+  person_session: PersonSessionTable;
+  person_invitations: PersonInvitationTable;
 };
