@@ -56,6 +56,28 @@ export type BoundFragment =
   | { readonly kind: "service"; readonly service: string; readonly entrypoint?: string; readonly props?: string }
   | { readonly kind: "json"; readonly json: string };
 
+/** A static file as a Worker's version holds it. */
+export type AssetFile = {
+  /** URL path, percent-decoded, beginning with a slash. */
+  readonly path: string;
+  /** SHA-256 of the bytes. */
+  readonly hash: string;
+  readonly size: number;
+  /** As the client named it; null where it asked for none. */
+  readonly contentType: string | null;
+};
+
+/** What the assets product gives to Workers. */
+export type AssetLedger = {
+  /**
+   * The files of a completed upload.
+   * @param token what the upload's last answer, or a session that wanted nothing, carried
+   * @throws PlatformError asset_session_invalid for a token of another Worker, account or epoch, or a late one;
+   *   asset_mismatch when a file has not been uploaded
+   */
+  redeem(writer: { readonly account: AccountId; readonly epoch: number }, script: string, token: string): Promise<AssetFile[]>;
+};
+
 export type Product = {
   readonly name: ProductName;
   readonly routes: readonly Route[];
@@ -67,6 +89,10 @@ export type Product = {
   referencedBy(tx: Tx, account: AccountId, resource: Found): Promise<string[]>;
   /** Services that the account's process needs for this product. */
   compose(tx: Tx, account: Account): Promise<Composition>;
+  /** Hashes of the static files that the product's resources hold; absent where a product holds none. */
+  readonly assetsInUse?: (tx: Tx, account: AccountId) => Promise<ReadonlySet<string>>;
+  /** Present on the assets product alone. */
+  readonly assets?: AssetLedger;
   /** Deletes every row of the account. Idempotent: a second call finds nothing. */
   teardown(tx: Tx, account: AccountId): Promise<{ readonly removed: number }>;
 };

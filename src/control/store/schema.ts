@@ -148,14 +148,15 @@ export type AssetFileTable = {
   hash: string;
   size: number;
   content_type: string | null;
-  created_at: number;
+  /** When it was uploaded or last named by a session. */
+  wanted_at: number;
 };
 
 export type AssetSessionTable = {
   id: string;
   account_id: AccountId;
   script: string;
-  /** JSON: { path: { hash, size } }. */
+  /** JSON: [path, { hash, size }][]. */
   manifest: string;
   created_at: number;
   expires_at: number;
@@ -175,7 +176,7 @@ export type PersonInvitationTable = {
   /** The person who made it; null for the one that start prints. */
   created_by: string | null;
   created_at: number;
-  expires_at: number | null;
+  expires_at: number;
 };
 
 export type Schema = {

@@ -14,6 +14,10 @@ async function workers(db: Kysely<unknown>, blob: "blob" | "bytea"): Promise<voi
     .addColumn("subdomain_enabled", "integer", (c) => c.notNull())
     .addColumn("previews_enabled", "integer", (c) => c.notNull())
     .addColumn("settings", "text", (c) => c.notNull())
+    .addColumn("active_version_id", "text", (c) => c.notNull())
+    .addColumn("latest_version_id", "text", (c) => c.notNull())
+    .addColumn("versions_made", "integer", (c) => c.notNull())
+    .addColumn("deployments_made", "integer", (c) => c.notNull())
     .addUniqueConstraint("workers_by_name", ["account_id", "name"])
     .execute();
   await db.schema
@@ -25,7 +29,7 @@ async function workers(db: Kysely<unknown>, blob: "blob" | "bytea"): Promise<voi
     .addColumn("created_at", "bigint", (c) => c.notNull())
     .addColumn("source", "text", (c) => c.notNull())
     .addColumn("annotations", "text", (c) => c.notNull())
-    .addColumn("compatibility_date", "text")
+    .addColumn("compatibility_date", "text", (c) => c.notNull())
     .addColumn("compatibility_flags", "text", (c) => c.notNull())
     .addColumn("code", "text", (c) => c.notNull())
     .addColumn("exports", "text", (c) => c.notNull())
@@ -60,7 +64,7 @@ async function assets(db: Kysely<unknown>): Promise<void> {
     .addColumn("hash", "text", (c) => c.notNull())
     .addColumn("size", "bigint", (c) => c.notNull())
     .addColumn("content_type", "text")
-    .addColumn("created_at", "bigint", (c) => c.notNull())
+    .addColumn("wanted_at", "bigint", (c) => c.notNull())
     .addPrimaryKeyConstraint("asset_files_key", ["account_id", "client_hash"])
     .execute();
   await db.schema

@@ -1,0 +1,39 @@
+// Static assets: files uploaded once an account, held by the versions of its Workers.
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { Product, ProductContext } from "../product.ts";
+import { assetRoutes } from "./routes.ts";
+import { createSessions } from "./sessions.ts";
+import { uploadedFiles } from "./store.ts";
+import { teardownAssets } from "./teardown.ts";
+import { openUploadTokens } from "./tokens.ts";
+
+export function createAssets(context: ProductContext): Product {
+  const tokens = openUploadTokens(context.keys.signing("assets-upload"), context.store.clock);
+  const sessions = createSessions(context, tokens);
+  return {
+    name: "assets",
+    routes: assetRoutes(context, sessions, tokens),
+    // A set of files belongs to a version of a Worker and has no name of its own.
+    resolve: () => Promise.resolve(null),
+    bind: () => {
+      throw new Error("static assets are bound by their own Worker alone");
+    },
+    referencedBy: () => Promise.resolve([]),
+    // Uploaded files stay for the session that named them, though no version holds them yet.
+    compose: async (tx, account) => ({
+      services: [],
+      ingress: [],
+      keep: { code: [], assets: [...(await uploadedFiles(tx, account.id)).values()].map((file) => file.hash) },
+    }),
+    teardown: teardownAssets,
+    assets: {
+      redeem: async (writer, script, token) => {
+        const capability = await tokens.verify("assets-complete", token);
+        if (capability.account === writer.account && capability.epoch === writer.epoch && capability.script === script) {
+          return sessions.complete(capability);
+        }
+        throw new PlatformError("asset_session_invalid", { message: "metadata.assets.jwt: is of another Worker or account." });
+      },
+    },
+  };
+}

@@ -1,0 +1,185 @@
+// What comes in over the wire, as zod schemas: the only place, with answers.ts for the way out, where snake_case
+// meets camelCase. Unknown keys are let through everywhere, as clients add some with every release.
+import { z } from "zod";
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { ScriptSettings } from "./model.ts";
+import { BINDING_NAME_MAX_BYTES, BINDINGS_MAX, TEXT_MAX_BYTES } from "./quota.ts";
+
+const bytes = (text: string): number => Buffer.byteLength(text);
+const text = z.string().refine((value) => bytes(value) <= TEXT_MAX_BYTES, `longer than ${TEXT_MAX_BYTES} bytes`);
+const bindingName = z
+  .string()
+  .min(1, "empty")
+  // oxlint-disable-next-line no-control-regex -- control characters are what is refused
+  .refine((name) => bytes(name) <= BINDING_NAME_MAX_BYTES && !/[\u0000-\u001f\u007f]/.test(name), "too long, or holds control characters");
+const json = z
+  .unknown()
+  .refine((value) => value !== undefined, "missing")
+  .refine((value) => value === undefined || bytes(JSON.stringify(value)) <= TEXT_MAX_BYTES, `longer than ${TEXT_MAX_BYTES} bytes`);
+
+const serviceBinding = z.object({
+  type: z.literal("service"),
+  name: bindingName,
+  service: z.string().min(1),
+  environment: z.string().nullish(),
+  entrypoint: z.string().nullish(),
+  props: z
+    .record(z.string(), z.unknown())
+    .refine((value) => bytes(JSON.stringify(value)) <= TEXT_MAX_BYTES, `longer than ${TEXT_MAX_BYTES} bytes`)
+    .nullish(),
+});
+
+/** The types of binding that work here. */
+export const sentBinding = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("plain_text"), name: bindingName, text }),
+  z.object({ type: z.literal("secret_text"), name: bindingName, text }),
+  z.object({ type: z.literal("json"), name: bindingName, json }),
+  z.object({ type: z.literal("version_metadata"), name: bindingName }),
+  z.object({ type: z.literal("assets"), name: bindingName }),
+  z.object({ type: z.literal("inherit"), name: bindingName, old_name: bindingName.nullish() }),
+  z.object({ type: z.enum(["wasm_module", "text_blob", "data_blob"]), name: bindingName, part: z.string().min(1) }),
+  serviceBinding,
+]);
+export type SentBinding = z.infer<typeof sentBinding>;
+
+const SUPPORTED: ReadonlySet<string> = new Set([
+  "plain_text",
+  "secret_text",
+  "json",
+  "version_metadata",
+  "assets",
+  "inherit",
+  "wasm_module",
+  "text_blob",
+  "data_blob",
+  "service",
+]);
+
+const anyBinding = z.looseObject({ type: z.string().min(1), name: z.string() });
+export const sentBindings = z.array(anyBinding).max(BINDINGS_MAX, `more than ${BINDINGS_MAX}`);
+
+const annotations = z.record(z.string().max(100), z.string().max(1000)).nullish();
+const htmlHandling = z.enum(["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"]);
+
+/** Configuration of static assets; a value that the process does not know would stop it, so none passes here. */
+const assetsConfig = z.object({
+  html_handling: htmlHandling.nullish(),
+  not_found_handling: z.enum(["none", "404-page", "single-page-application"]).nullish(),
+  run_worker_first: z
+    .union([z.boolean(), z.array(z.string().regex(/^!?\//, 'must begin with "/" or "!/"').max(2000)).min(1).max(100)])
+    .nullish(),
+  base_path: z.string().nullish(),
+  _headers: z.string().max(262_144).nullish(),
+  _redirects: z.string().max(2_097_152).nullish(),
+});
+export type SentAssetsConfig = z.infer<typeof assetsConfig>;
+
+const scriptSettings = {
+  tags: z.array(z.string().max(1000)).max(100).nullish(),
+  observability: z.record(z.string(), z.unknown()).nullish(),
+  logpush: z.boolean().nullish(),
+  tail_consumers: z
+    .array(z.looseObject({ service: z.string() }))
+    .max(20)
+    .nullish(),
+};
+
+const versionSettings = {
+  compatibility_date: z.string().nullish(),
+  compatibility_flags: z.array(z.string()).max(200).nullish(),
+  limits: z.record(z.string(), z.unknown()).nullish(),
+  placement: z.record(z.string(), z.unknown()).nullish(),
+  annotations,
+};
+
+/** The `metadata` part of an upload. */
+export const uploadMetadata = z.looseObject({
+  main_module: z.string().nullish(),
+  body_part: z.string().nullish(),
+  bindings: sentBindings.nullish(),
+  keep_bindings: z.array(z.string()).max(100).nullish(),
+  keep_assets: z.boolean().nullish(),
+  assets: z.object({ jwt: z.string().nullish(), config: assetsConfig.nullish() }).nullish(),
+  migrations: z.unknown(),
+  exports: z.unknown(),
+  containers: z.unknown(),
+  ...scriptSettings,
+  ...versionSettings,
+});
+export type UploadMetadata = z.infer<typeof uploadMetadata>;
+
+export const scriptSettingsPatch = z.looseObject(scriptSettings);
+export type ScriptSettingsPatch = z.infer<typeof scriptSettingsPatch>;
+
+/** What was sent of the Worker's own settings; absent fields stay as they are. */
+export function toScriptSettings(sent: ScriptSettingsPatch): ScriptSettings {
+  return {
+    ...(sent.tags && { tags: sent.tags }),
+    ...(sent.observability && { observability: sent.observability }),
+    ...(typeof sent.logpush === "boolean" && { logpush: sent.logpush }),
+    ...(sent.tail_consumers && { tailConsumers: sent.tail_consumers }),
+  };
+}
+
+/** PATCH …/settings: what concerns a version makes a new one. */
+export const settingsPatch = z.looseObject({ bindings: sentBindings.nullish(), ...scriptSettings, ...versionSettings });
+export type SettingsPatch = z.infer<typeof settingsPatch>;
+
+export const deploymentBody = z.looseObject({
+  strategy: z.literal("percentage", 'must be "percentage"').default("percentage"),
+  versions: z.array(z.looseObject({ version_id: z.string(), percentage: z.number() })).min(1, "empty"),
+  annotations,
+});
+
+export const secretBody = z.looseObject({
+  name: bindingName,
+  text,
+  type: z.literal("secret_text", 'must be "secret_text"').default("secret_text"),
+});
+
+const secretChange = z
+  .looseObject({ name: bindingName.optional(), text, type: z.literal("secret_text").default("secret_text") })
+  .nullable();
+const secretChanges = z
+  .record(bindingName, secretChange)
+  .refine((changes) => Object.keys(changes).length <= BINDINGS_MAX, `more than ${BINDINGS_MAX}`);
+export const secretsBulkBody = z.looseObject({ secrets: secretChanges });
+export const latestVersionPatch = z.looseObject({ env: secretChanges, annotations });
+/** Name → text, or null to delete. */
+export type SecretChanges = ReadonlyMap<string, string | null>;
+
+export const toSecretChanges = (sent: z.infer<typeof secretChanges>): SecretChanges =>
+  new Map(Object.entries(sent).map(([name, change]) => [name, change?.text ?? null]));
+
+export const scriptSubdomainBody = z.looseObject({ enabled: z.boolean(), previews_enabled: z.boolean().nullish() });
+export const accountSubdomainBody = z.looseObject({ subdomain: z.string() });
+export const schedulesBody = z.array(z.looseObject({ cron: z.string() }));
+
+export const invalidUpload = (message: string, next?: string): PlatformError =>
+  new PlatformError("invalid_upload", next === undefined ? { message } : { message, next });
+
+/** Checks a part of an upload. @param what names the value in the complaint @throws PlatformError invalid_upload */
+export function checkUpload<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const path = [what, ...(issue?.path ?? []).map(String)].join(".");
+  throw invalidUpload(`${path}: ${issue?.message ?? "not valid"}.`);
+}
+
+/** Checks a list of bindings by the schema of their types. @throws PlatformError invalid_upload, naming types that are not there yet */
+export function checkBindings(sent: z.infer<typeof sentBindings>): SentBinding[] {
+  const seen = new Set<string>();
+  return sent.map((binding, at) => {
+    const name = JSON.stringify(binding.name.slice(0, 80));
+    if (!SUPPORTED.has(binding.type)) {
+      throw invalidUpload(
+        `bindings: ${name} is of type ${JSON.stringify(binding.type.slice(0, 80))}, which this installation does not have yet.`,
+        "Remove the binding and deploy again; README.md lists the products that work.",
+      );
+    }
+    if (seen.has(binding.name)) throw invalidUpload(`bindings: there are two named ${name}.`);
+    seen.add(binding.name);
+    return checkUpload(sentBinding, binding, `bindings.${at} (${name})`);
+  });
+}

@@ -1,0 +1,119 @@
+// The writes to Workers, each inside the caller's transaction together with its trail entry.
+import { newId, newUuid } from "../../../kernel/ids.ts";
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { Principal } from "../../permissions/authorize.ts";
+import type { Account, Tx } from "../../store/store.ts";
+import type { Deed } from "../../trail/trail.ts";
+import type { ProductContext } from "../product.ts";
+import type { Annotations, Version, VersionDraft, Worker } from "./model.ts";
+import { workersAllowed } from "./quota.ts";
+import * as store from "./store.ts";
+
+/** One deed under way: the transaction, who does it, and on whose account. */
+export type Doing = { readonly tx: Tx; readonly account: Account; readonly principal: Principal; readonly context: ProductContext };
+
+/** Runs a write to the account's Workers; resolves once it is served. */
+export function deed<T>(context: ProductContext, principal: Principal, fn: (doing: Doing) => Promise<T>): Promise<T> {
+  return context.change(principal, (tx, account) => fn({ tx, account, principal, context }));
+}
+
+/** Writes what was done into the trail, in the same transaction. @param resource `workers/<name>` or `account/<id>` */
+export async function record(doing: Doing, action: Deed, resource: string, reason?: string): Promise<void> {
+  const { tx, account, principal, context } = doing;
+  await context.trail.append(tx, {
+    at: context.store.clock.now(),
+    account: account.id,
+    task: principal.task,
+    actors: principal.actors,
+    token: principal.token,
+    action,
+    resource,
+    outcome: "done",
+    ...(reason !== undefined && { reason }),
+  });
+}
+
+/** @throws PlatformError worker_not_found */
+export async function presentWorker(doing: Pick<Doing, "tx" | "account">, script: string): Promise<Worker> {
+  const worker = await store.findWorker(doing.tx, doing.account.id, script);
+  if (worker) return worker;
+  throw noWorker(script);
+}
+
+export const noWorker = (script: string): PlatformError =>
+  new PlatformError("worker_not_found", { message: `This Worker does not exist on this account: ${JSON.stringify(script.slice(0, 80))}.` });
+
+/** The version that serves the Worker, or the one made last; every Worker has both. */
+export async function presentVersion(doing: Pick<Doing, "tx" | "context">, worker: Worker, id: string): Promise<Version> {
+  const version = await store.findVersion(doing.tx, doing.context.keys, worker, id);
+  if (version) return version;
+  throw new PlatformError("version_not_found", {
+    message: `The Worker ${JSON.stringify(worker.name)} has no version ${JSON.stringify(id.slice(0, 80))}.`,
+  });
+}
+
+/** @throws PlatformError quota_exceeded */
+export function checkQuota(context: ProductContext, state: string, workers: number): void {
+  const allowed = workersAllowed(context.quota, state);
+  if (workers < allowed) return;
+  throw new PlatformError("quota_exceeded", {
+    message: `This account has ${workers} Workers, as many as it may have.`,
+    next: "Delete one with `wrangler delete`, or have a person claim the account.",
+  });
+}
+
+/** Adds a version that does not serve yet. For a new Worker, adds that too: it must be deployed in the same deed. */
+export async function addVersion(
+  doing: Doing,
+  known: Worker | undefined,
+  name: string,
+  draft: VersionDraft,
+): Promise<{ worker: Worker; version: Version }> {
+  const { tx, account, context } = doing;
+  const now = context.store.clock.now();
+  const id = newUuid();
+  if (!known) checkQuota(context, account.state, await store.countWorkers(tx, account.id));
+  const worker: Worker = known
+    ? { ...known, modifiedAtMs: now, latestVersionId: id, versionsMade: known.versionsMade + 1 }
+    : {
+        id: newId(),
+        name,
+        createdAtMs: now,
+        modifiedAtMs: now,
+        // Off until the client says otherwise, so that a Worker without a public route never has one for a moment.
+        subdomainEnabled: false,
+        previewsEnabled: false,
+        settings: {},
+        activeVersionId: id,
+        latestVersionId: id,
+        versionsMade: 1,
+        deploymentsMade: 0,
+      };
+  const version: Version = { ...draft, id, workerId: worker.id, number: worker.versionsMade, createdAtMs: now };
+  await (known ? store.updateWorker(tx, worker) : store.insertWorker(tx, account.id, worker));
+  await store.insertVersion(tx, context.keys, account.id, version);
+  await store.pruneVersions(tx, worker);
+  return { worker, version };
+}
+
+export type Deploying = { readonly source: string; readonly annotations: Annotations };
+
+/** Makes a version serve. Lifts a suspension by the watchdog: the code that caused it is what changes. */
+export async function deploy(doing: Doing, worker: Worker, version: Version, how: Deploying): Promise<{ worker: Worker; id: string }> {
+  const { tx, account, context } = doing;
+  const now = context.store.clock.now();
+  const after: Worker = { ...worker, modifiedAtMs: now, activeVersionId: version.id, deploymentsMade: worker.deploymentsMade + 1 };
+  const id = newUuid();
+  await store.updateWorker(tx, after);
+  await store.insertDeployment(tx, account.id, after, {
+    id,
+    number: after.deploymentsMade,
+    createdAtMs: now,
+    versionId: version.id,
+    ...how,
+  });
+  await store.pruneVersions(tx, after);
+  if (await store.liftWatchdog(tx, account)) await record(doing, "account:resume", `account/${account.id}`, `deploy of ${worker.name}`);
+  await record(doing, "workers:deploy", `workers/${worker.name}`, `version ${version.id}`);
+  return { worker: after, id };
+}

@@ -1,0 +1,127 @@
+// What a version of a Worker is made of, in our own words; rows hold it as JSON, the wire gets it from contract.ts.
+import type { Module } from "../../../capsule/spec.ts";
+import type { AssetFile } from "../product.ts";
+
+/** An uploaded file: its name in the form, where its bytes lie, how many. */
+export type CodeFile = { readonly name: string; readonly hash: string; readonly size: number };
+export type CodeModule = CodeFile & { readonly kind: Module["kind"] };
+
+/** The code of a version. Source maps are kept for diagnosis and never reach the process. */
+export type Code =
+  /** The first module is the entry point. */
+  | { readonly format: "modules"; readonly modules: readonly CodeModule[]; readonly sourceMaps: readonly CodeFile[] }
+  | {
+      readonly format: "service-worker";
+      readonly script: CodeFile;
+      readonly parts: readonly CodeFile[];
+      readonly sourceMaps: readonly CodeFile[];
+    }
+  /** Static assets alone. */
+  | { readonly format: "none" };
+
+/** A binding with its value, as it is sealed. Discriminated by the wire's own type names. */
+export type StoredBinding =
+  | { readonly type: "plain_text" | "secret_text" | "text_blob"; readonly name: string; readonly text: string }
+  | { readonly type: "json"; readonly name: string; readonly json: unknown }
+  | { readonly type: "wasm_module" | "data_blob"; readonly name: string; readonly hash: string }
+  | { readonly type: "version_metadata" | "assets"; readonly name: string }
+  | {
+      readonly type: "service";
+      readonly name: string;
+      readonly service: string;
+      readonly entrypoint?: string | undefined;
+      readonly props?: Readonly<Record<string, unknown>> | undefined;
+    };
+
+/** What the trial found in the script. */
+export type Exports = {
+  /** Handlers of the default export; null when there is none. */
+  readonly handlers: readonly string[] | null;
+  /** Exports that a service binding can name. */
+  readonly entrypoints: readonly string[];
+};
+
+export type Annotations = Readonly<Record<string, string>>;
+
+export type VersionAssets = {
+  readonly files: readonly AssetFile[];
+  /** JSON for the process's asset service. */
+  readonly config: string;
+};
+
+/** Kept as it came and answered as it was kept; nothing here acts on it yet. */
+export type VersionMetadata = { readonly limits?: unknown; readonly placement?: unknown };
+
+export type VersionDraft = {
+  readonly source: string;
+  readonly annotations: Annotations;
+  readonly compatibilityDate: string;
+  readonly compatibilityFlags: readonly string[];
+  readonly code: Code;
+  readonly exports: Exports;
+  readonly etag: string;
+  readonly startupMs: number;
+  readonly bindings: readonly StoredBinding[];
+  readonly assets: VersionAssets | null;
+  readonly metadata: VersionMetadata;
+};
+
+export type Version = VersionDraft & {
+  /** UUID. */
+  readonly id: string;
+  readonly workerId: string;
+  readonly number: number;
+  readonly createdAtMs: number;
+};
+
+/** Of the Worker, not of a version; `tailConsumers` are kept and answered, but no tail is delivered yet. */
+export type ScriptSettings = {
+  readonly tags?: readonly string[] | undefined;
+  readonly observability?: unknown;
+  readonly logpush?: boolean | undefined;
+  readonly tailConsumers?: readonly unknown[] | undefined;
+};
+
+export type Worker = {
+  /** 32 hexadecimal digits; the wire's `tag`. */
+  readonly id: string;
+  readonly name: string;
+  readonly createdAtMs: number;
+  readonly modifiedAtMs: number;
+  readonly subdomainEnabled: boolean;
+  /** Wished for; no preview is served yet. */
+  readonly previewsEnabled: boolean;
+  readonly settings: ScriptSettings;
+  /** The version that serves. */
+  readonly activeVersionId: string;
+  readonly latestVersionId: string;
+  readonly versionsMade: number;
+  readonly deploymentsMade: number;
+};
+
+export type Deployment = {
+  readonly id: string;
+  readonly number: number;
+  readonly createdAtMs: number;
+  readonly source: string;
+  readonly versionId: string;
+  readonly annotations: Annotations;
+};
+
+/** Names of the process's services: of our making, never the tenant's, never given twice. */
+export const workerServiceId = (workerId: string, number: number): string => `w-${workerId}-v${number}`;
+export const assetsServiceId = (workerId: string, number: number): string => `a-${workerId}-v${number}`;
+
+/** Every uploaded file of the code. */
+export function codeFiles(code: Code): CodeFile[] {
+  switch (code.format) {
+    case "modules":
+      return [...code.modules, ...code.sourceMaps];
+    case "service-worker":
+      return [code.script, ...code.parts, ...code.sourceMaps];
+    case "none":
+      return [];
+    default:
+      return code satisfies never;
+  }
+}

@@ -1,0 +1,26 @@
+// Limits of Workers, with units. Pure: the operator's settings and the account's state in, numbers out.
+import type { QuotaSettings } from "../product.ts";
+
+/** Workers that an account may have; a claimed one has a person who answers for it. */
+export function workersAllowed(settings: QuotaSettings, state: string): number {
+  return state === "claimed" ? settings.workersPerAccount * 5 : settings.workersPerAccount;
+}
+
+/** Raw bytes of an upload's body: four times what the modules may have when compressed. */
+export const bodyMaxBytes = (settings: QuotaSettings): number => settings.uploadMaxBytes * 4;
+
+export const MODULES_MAX = 1000;
+export const MODULE_NAME_MAX_BYTES = 512;
+/** The form's JSON part; the texts of _headers and _redirects travel in it. */
+export const METADATA_MAX_BYTES = 4_194_304;
+
+export const BINDINGS_MAX = 128;
+export const BINDING_NAME_MAX_BYTES = 255;
+/** Of a variable or secret. */
+export const TEXT_MAX_BYTES = 5120;
+export const TEXT_BLOB_MAX_BYTES = 1_048_576;
+
+/** Versions and deployments kept of a Worker, newest first; the one that serves is always kept. */
+export const VERSIONS_KEPT = 50;
+/** Deployments in a list. */
+export const DEPLOYMENTS_LISTED = 10;

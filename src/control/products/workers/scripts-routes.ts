@@ -1,0 +1,133 @@
+// A Worker as a whole: lists, what the clients ask before a deploy and after it, its place on the account's
+// subdomain, and its end.
+import { PlatformError } from "../../../kernel/errors.ts";
+import { readJson } from "../../http/body.ts";
+import { success } from "../../http/envelope.ts";
+import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
+import type { ProductContext } from "../product.ts";
+import { referencesOnWire, scriptOnWire, serviceOnWire, subdomainOnWire, workerOnWire } from "./answers.ts";
+import { accountSubdomainBody, schedulesBody, scriptSubdomainBody } from "./contract.ts";
+import { deed, noWorker, presentWorker, record } from "./deeds.ts";
+import { callersOf } from "./callers.ts";
+import type { Version, Worker } from "./model.ts";
+import { labelOf } from "./names.ts";
+import * as store from "./store.ts";
+
+const WORKERS = "/accounts/:account/workers" as const;
+const SCRIPT = `${WORKERS}/scripts/:script` as const;
+const READ = { action: "workers:read", product: "workers", param: "script" } as const;
+const WRITE = { action: "workers:write", product: "workers", param: "script" } as const;
+const READ_ALL = { action: "workers:read", product: "workers" } as const;
+
+type Found = { readonly worker: Worker; readonly version: Version };
+
+async function find(context: ProductContext, call: AccountCall): Promise<Found> {
+  const { db } = context.store;
+  const script = call.params["script"] ?? "";
+  const worker = await store.findWorker(db, call.account, script);
+  const version = worker && (await store.findVersion(db, context.keys, worker, worker.activeVersionId));
+  if (!worker || !version) throw noWorker(script);
+  return { worker, version };
+}
+
+async function remove(context: ProductContext, call: AccountCall): Promise<Response> {
+  await deed(context, call.principal, async (doing) => {
+    const worker = await presentWorker(doing, call.params["script"] ?? "");
+    await store.deleteWorker(doing.tx, worker);
+    await record(doing, "workers:delete", `workers/${worker.name}`);
+  });
+  return success(null);
+}
+
+async function setSubdomain(context: ProductContext, call: AccountCall): Promise<Response> {
+  const sent = await readJson(call.request, scriptSubdomainBody);
+  const worker = await deed(context, call.principal, async (doing) => {
+    const known = await presentWorker(doing, call.params["script"] ?? "");
+    const after = { ...known, subdomainEnabled: sent.enabled, previewsEnabled: sent.previews_enabled ?? sent.enabled };
+    await store.updateWorker(doing.tx, after);
+    await record(doing, "workers:route", `workers/${known.name}`, sent.enabled ? "subdomain on" : "subdomain off");
+    return after;
+  });
+  return success(subdomainOnWire(worker));
+}
+
+async function setSchedules(context: ProductContext, call: AccountCall): Promise<Response> {
+  const schedules = await readJson(call.request, schedulesBody);
+  await find(context, call);
+  if (schedules.length > 0) {
+    throw new PlatformError("product_unavailable", {
+      message: "crons: scheduled Workers are not there yet; the Worker itself was deployed.",
+      next: "Remove triggers.crons from the configuration; README.md lists what works.",
+    });
+  }
+  return success({ schedules: [] });
+}
+
+function scriptRoutes(context: ProductContext): Route[] {
+  const { db } = context.store;
+  const urlOf = async (call: AccountCall, name: string): Promise<string> =>
+    context.edge.urlOf(labelOf(name, await store.subdomainOf(db, call.account)));
+  return [
+    accountRoute("GET", `${WORKERS}/scripts`, READ_ALL, async (call) => {
+      const versions = await store.activeVersions(db, context.keys, call.account);
+      const workers = await store.listWorkers(db, call.account);
+      return success(
+        workers.flatMap((worker) => {
+          const version = versions.get(worker.id);
+          return version ? [scriptOnWire(worker, version)] : [];
+        }),
+      );
+    }),
+    accountRoute("GET", SCRIPT, READ, async (call) => {
+      await find(context, call);
+      throw new PlatformError("product_unavailable", {
+        message: "Code cannot be downloaded here yet.",
+        next: "GET the Worker's settings or versions for what it is made of.",
+      });
+    }),
+    accountRoute("DELETE", SCRIPT, WRITE, (call) => remove(context, call)),
+    accountRoute("GET", `${WORKERS}/services/:script`, READ, async (call) => {
+      const { worker, version } = await find(context, call);
+      return success(serviceOnWire(worker, version));
+    }),
+    accountRoute("DELETE", `${WORKERS}/services/:script`, WRITE, (call) => remove(context, call)),
+    accountRoute("GET", `${WORKERS}/workers/:script`, READ, async (call) => {
+      const { worker } = await find(context, call);
+      return success(workerOnWire(worker, await urlOf(call, worker.name)));
+    }),
+    accountRoute("GET", `${SCRIPT}/references`, READ, async (call) => {
+      const { worker } = await find(context, call);
+      return success(referencesOnWire(await callersOf(db, context.keys, call.account, worker.name)));
+    }),
+    accountRoute("GET", `${WORKERS}/tails/by-consumer/:script`, READ, () => Promise.resolve(success([]))),
+  ];
+}
+
+function subdomainRoutes(context: ProductContext): Route[] {
+  const own = (call: AccountCall) => store.subdomainOf(context.store.db, call.account);
+  return [
+    accountRoute("GET", `${SCRIPT}/subdomain`, READ, async (call) => success(subdomainOnWire((await find(context, call)).worker))),
+    accountRoute("POST", `${SCRIPT}/subdomain`, WRITE, (call) => setSubdomain(context, call)),
+    accountRoute("GET", `${SCRIPT}/schedules`, READ, async (call) => {
+      await find(context, call);
+      return success({ schedules: [] });
+    }),
+    accountRoute("PUT", `${SCRIPT}/schedules`, WRITE, (call) => setSchedules(context, call)),
+    accountRoute("GET", `${WORKERS}/subdomain`, READ_ALL, async (call) => success({ subdomain: await own(call) })),
+    accountRoute("PUT", `${WORKERS}/subdomain`, { action: "workers:write", product: "workers" }, async (call) => {
+      const { subdomain } = await readJson(call.request, accountSubdomainBody);
+      if (subdomain === (await own(call))) return success({ subdomain });
+      throw new PlatformError("subdomain_taken", {
+        message: "subdomain: every account here has one from birth, and it does not change.",
+      });
+    }),
+    accountRoute("GET", `${WORKERS}/subdomains/:name`, READ_ALL, () => {
+      throw new PlatformError("subdomain_taken", { message: "name: subdomains cannot be chosen here; every account has one from birth." });
+    }),
+  ];
+}
+
+/** @param context of the product */
+export function wholeRoutes(context: ProductContext): Route[] {
+  return [...scriptRoutes(context), ...subdomainRoutes(context)];
+}

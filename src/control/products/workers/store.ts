@@ -1,0 +1,266 @@
+// All SQL of Workers, versions and deployments. Rows in, our own words out; what is a tenant's secret is sealed
+// before it gets here and opened after.
+import { sql, type Kysely, type Selectable } from "kysely";
+import type { AccountId } from "../../../kernel/ids.ts";
+import type { Keys } from "../../keys/keys.ts";
+import type { Schema, WorkerDeploymentTable, WorkerTable, WorkerVersionTable } from "../../store/schema.ts";
+import type { Account, Tx } from "../../store/store.ts";
+import type { Annotations, Deployment, Exports, ScriptSettings, StoredBinding, Version, VersionAssets, Worker } from "./model.ts";
+import { DEPLOYMENTS_LISTED, VERSIONS_KEPT } from "./quota.ts";
+
+type Db = Kysely<Schema>;
+type VersionRow = Selectable<WorkerVersionTable>;
+
+const SEAL_CONTEXT = "worker bindings";
+
+function toWorker(row: Selectable<WorkerTable>): Worker {
+  return {
+    id: row.id,
+    name: row.name,
+    createdAtMs: row.created_at,
+    modifiedAtMs: row.modified_at,
+    subdomainEnabled: row.subdomain_enabled === 1,
+    previewsEnabled: row.previews_enabled === 1,
+    settings: JSON.parse(row.settings) as ScriptSettings,
+    activeVersionId: row.active_version_id,
+    latestVersionId: row.latest_version_id,
+    versionsMade: row.versions_made,
+    deploymentsMade: row.deployments_made,
+  };
+}
+
+function toVersion(row: VersionRow, keys: Keys): Version {
+  return {
+    id: row.id,
+    workerId: row.worker_id,
+    number: row.number,
+    createdAtMs: row.created_at,
+    source: row.source,
+    annotations: JSON.parse(row.annotations) as Annotations,
+    compatibilityDate: row.compatibility_date,
+    compatibilityFlags: JSON.parse(row.compatibility_flags) as string[],
+    code: JSON.parse(row.code) as Version["code"],
+    exports: JSON.parse(row.exports) as Exports,
+    etag: row.etag,
+    startupMs: row.startup_ms,
+    bindings: JSON.parse(keys.openFor(row.account_id, SEAL_CONTEXT, row.bindings)) as StoredBinding[],
+    assets: row.assets === null ? null : (JSON.parse(row.assets) as VersionAssets),
+    metadata: JSON.parse(row.metadata) as Version["metadata"],
+  };
+}
+
+function toDeployment(row: Selectable<WorkerDeploymentTable>): Deployment {
+  const [version] = JSON.parse(row.versions) as [{ version_id: string }];
+  return {
+    id: row.id,
+    number: row.number,
+    createdAtMs: row.created_at,
+    source: row.source,
+    versionId: version.version_id,
+    annotations: JSON.parse(row.annotations) as Annotations,
+  };
+}
+
+/** By name alone: a Worker may be named like another one's id, and permissions are on names. */
+export async function findWorker(db: Db, account: AccountId, name: string): Promise<Worker | undefined> {
+  const row = await db.selectFrom("workers").selectAll().where("account_id", "=", account).where("name", "=", name).executeTakeFirst();
+  return row && toWorker(row);
+}
+
+export async function listWorkers(db: Db, account: AccountId): Promise<Worker[]> {
+  const rows = await db.selectFrom("workers").selectAll().where("account_id", "=", account).orderBy("name").execute();
+  return rows.map(toWorker);
+}
+
+export async function countWorkers(db: Db, account: AccountId): Promise<number> {
+  const row = await db
+    .selectFrom("workers")
+    .select((count) => count.fn.countAll<number>().as("count"))
+    .where("account_id", "=", account)
+    .executeTakeFirstOrThrow();
+  return row.count;
+}
+
+export async function findVersion(db: Db, keys: Keys, worker: Worker, id: string): Promise<Version | undefined> {
+  const row = await db.selectFrom("worker_versions").selectAll().where("worker_id", "=", worker.id).where("id", "=", id).executeTakeFirst();
+  return row && toVersion(row, keys);
+}
+
+/** Newest first. */
+export async function listVersions(db: Db, keys: Keys, worker: Worker): Promise<Version[]> {
+  const rows = await db.selectFrom("worker_versions").selectAll().where("worker_id", "=", worker.id).orderBy("number", "desc").execute();
+  return rows.map((row) => toVersion(row, keys));
+}
+
+/** The version that serves, of every Worker of the account, by the Worker's id. */
+export async function activeVersions(db: Db, keys: Keys, account: AccountId): Promise<Map<string, Version>> {
+  const rows = await db
+    .selectFrom("worker_versions")
+    .innerJoin("workers", "workers.active_version_id", "worker_versions.id")
+    .selectAll("worker_versions")
+    .where("workers.account_id", "=", account)
+    .execute();
+  return new Map(rows.map((row) => [row.worker_id, toVersion(row, keys)]));
+}
+
+/** What the Workers of the account export, by name; without opening a seal. */
+export async function exportsByName(db: Db, account: AccountId): Promise<Map<string, Exports>> {
+  const rows = await db
+    .selectFrom("workers")
+    .innerJoin("worker_versions", "worker_versions.id", "workers.active_version_id")
+    .select(["workers.name", "worker_versions.exports"])
+    .where("workers.account_id", "=", account)
+    .execute();
+  return new Map(rows.map((row) => [row.name, JSON.parse(row.exports) as Exports]));
+}
+
+/** Code and static assets of every version that is kept; equal ones once. */
+export async function heldFiles(db: Db, account: AccountId): Promise<{ code: Version["code"][]; assets: VersionAssets[] }> {
+  const of = db.selectFrom("worker_versions").where("account_id", "=", account).distinct();
+  const code = await of.select("code").orderBy("code").execute();
+  const assets = await of.select("assets").where("assets", "is not", null).orderBy("assets").execute();
+  return {
+    code: code.map((row) => JSON.parse(row.code) as Version["code"]),
+    assets: assets.flatMap((row) => (row.assets === null ? [] : [JSON.parse(row.assets) as VersionAssets])),
+  };
+}
+
+export async function insertWorker(tx: Tx, account: AccountId, worker: Worker): Promise<void> {
+  await tx
+    .insertInto("workers")
+    .values({
+      id: worker.id,
+      account_id: account,
+      name: worker.name,
+      created_at: worker.createdAtMs,
+      modified_at: worker.modifiedAtMs,
+      subdomain_enabled: Number(worker.subdomainEnabled),
+      previews_enabled: Number(worker.previewsEnabled),
+      settings: JSON.stringify(worker.settings),
+      active_version_id: worker.activeVersionId,
+      latest_version_id: worker.latestVersionId,
+      versions_made: worker.versionsMade,
+      deployments_made: worker.deploymentsMade,
+    })
+    .execute();
+}
+
+export async function updateWorker(tx: Tx, worker: Worker): Promise<void> {
+  await tx
+    .updateTable("workers")
+    .set({
+      modified_at: worker.modifiedAtMs,
+      subdomain_enabled: Number(worker.subdomainEnabled),
+      previews_enabled: Number(worker.previewsEnabled),
+      settings: JSON.stringify(worker.settings),
+      active_version_id: worker.activeVersionId,
+      latest_version_id: worker.latestVersionId,
+      versions_made: worker.versionsMade,
+      deployments_made: worker.deploymentsMade,
+    })
+    .where("id", "=", worker.id)
+    .execute();
+}
+
+export async function insertVersion(tx: Tx, keys: Keys, account: AccountId, version: Version): Promise<void> {
+  await tx
+    .insertInto("worker_versions")
+    .values({
+      id: version.id,
+      account_id: account,
+      worker_id: version.workerId,
+      number: version.number,
+      created_at: version.createdAtMs,
+      source: version.source,
+      annotations: JSON.stringify(version.annotations),
+      compatibility_date: version.compatibilityDate,
+      compatibility_flags: JSON.stringify(version.compatibilityFlags),
+      code: JSON.stringify(version.code),
+      exports: JSON.stringify(version.exports),
+      etag: version.etag,
+      startup_ms: version.startupMs,
+      bindings: keys.sealFor(account, SEAL_CONTEXT, JSON.stringify(version.bindings)),
+      assets: version.assets === null ? null : JSON.stringify(version.assets),
+      metadata: JSON.stringify(version.metadata),
+    })
+    .execute();
+}
+
+/** Deletes what is older than the number of versions and deployments that are kept; never the version that serves. */
+export async function pruneVersions(tx: Tx, worker: Worker): Promise<void> {
+  await tx
+    .deleteFrom("worker_versions")
+    .where("worker_id", "=", worker.id)
+    .where("number", "<=", worker.versionsMade - VERSIONS_KEPT)
+    .where("id", "!=", worker.activeVersionId)
+    .execute();
+  await tx
+    .deleteFrom("worker_deployments")
+    .where("worker_id", "=", worker.id)
+    .where("number", "<=", worker.deploymentsMade - VERSIONS_KEPT)
+    .execute();
+}
+
+export async function insertDeployment(tx: Tx, account: AccountId, worker: Worker, deployment: Deployment): Promise<void> {
+  await tx
+    .insertInto("worker_deployments")
+    .values({
+      id: deployment.id,
+      account_id: account,
+      worker_id: worker.id,
+      created_at: deployment.createdAtMs,
+      number: deployment.number,
+      source: deployment.source,
+      versions: JSON.stringify([{ version_id: deployment.versionId, percentage: 100 }]),
+      annotations: JSON.stringify(deployment.annotations),
+    })
+    .execute();
+}
+
+/** The newest, newest first. */
+export async function listDeployments(db: Db, worker: Worker): Promise<Deployment[]> {
+  const rows = await db
+    .selectFrom("worker_deployments")
+    .selectAll()
+    .where("worker_id", "=", worker.id)
+    .orderBy("number", "desc")
+    .limit(DEPLOYMENTS_LISTED)
+    .execute();
+  return rows.map(toDeployment);
+}
+
+export async function deleteWorker(tx: Tx, worker: Worker): Promise<void> {
+  await tx.deleteFrom("worker_deployments").where("worker_id", "=", worker.id).execute();
+  await tx.deleteFrom("worker_versions").where("worker_id", "=", worker.id).execute();
+  await tx.deleteFrom("workers").where("id", "=", worker.id).execute();
+}
+
+export async function deleteAll(tx: Tx, account: AccountId): Promise<number> {
+  let removed = 0;
+  for (const table of ["worker_deployments", "worker_versions", "workers"] as const) {
+    const result = await tx.deleteFrom(table).where("account_id", "=", account).executeTakeFirst();
+    removed += Number(result.numDeletedRows);
+  }
+  return removed;
+}
+
+/** Ends a suspension by the watchdog, if that is what stopped the account: new code is a new chance. */
+export async function liftWatchdog(tx: Tx, account: Account): Promise<boolean> {
+  if (account.suspended_by !== "watchdog") return false;
+  await tx
+    .updateTable("accounts")
+    .set({ suspended_at: null, suspended_by: null, suspended_reason: null })
+    .where("id", "=", account.id)
+    .where("suspended_by", "=", "watchdog")
+    .execute();
+  return true;
+}
+
+export async function subdomainOf(db: Db, account: AccountId): Promise<Account["subdomain"]> {
+  const row = await db
+    .selectFrom("accounts")
+    .select([sql.ref<Account["subdomain"]>("subdomain").as("subdomain")])
+    .where("id", "=", account)
+    .executeTakeFirstOrThrow();
+  return row.subdomain;
+}

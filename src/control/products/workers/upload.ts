@@ -1,0 +1,253 @@
+// From a form to a version: parse, check, store the bytes, try the script, and only then one transaction. What
+// depends on other rows (inherited bindings, callees, quota) is checked before the trial, to fail early, and
+// decided again inside the transaction, since it may have changed.
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import type { Verdict } from "../../../capsule/messages.ts";
+import { checkCompatibility } from "../../../capsule/compatibility.ts";
+import { PlatformError } from "../../../kernel/errors.ts";
+import { readForm, type Part } from "../../http/form.ts";
+import type { AccountCall } from "../../http/routes.ts";
+import type { Tx } from "../../store/store.ts";
+import type { ProductContext } from "../product.ts";
+import { assetServiceConfig } from "./asset-config.ts";
+import { checkEntrypoint, resolveBindings } from "./bindings.ts";
+import { composeWorker } from "./compose.ts";
+import { checkBindings, checkUpload, invalidUpload, uploadMetadata, type SentBinding, type UploadMetadata } from "./contract.ts";
+import { checkQuota } from "./deeds.ts";
+import type { AssetFile } from "../product.ts";
+import type { Annotations, Code, Exports, StoredBinding, Version, VersionAssets, VersionDraft, Worker } from "./model.ts";
+import { assemble, checkSize, type Assembled } from "./modules.ts";
+import { checkScriptName } from "./names.ts";
+import { bodyMaxBytes, METADATA_MAX_BYTES, MODULES_MAX } from "./quota.ts";
+import * as store from "./store.ts";
+
+/** The date of Workers that name none, as the hosted original has it. */
+const OLDEST_DATE = "2021-11-02";
+const PUTS_AT_ONCE = 8;
+const TRIAL_SERVICE = "trial";
+
+/** An upload that was parsed and whose own parts agree with each other. */
+type Sent = Assembled & {
+  readonly script: string;
+  readonly metadata: UploadMetadata;
+  readonly bindings: readonly SentBinding[];
+  readonly compatibilityDate: string;
+  readonly compatibilityFlags: readonly string[];
+  /** Files of a completed asset upload; null when the upload brought none. */
+  readonly assetFiles: readonly AssetFile[] | null;
+};
+
+/** What rows say at the moment. */
+type Standing = { readonly worker: Worker | undefined; readonly latest: Version | undefined };
+
+const refusals = {
+  malformed: (message: string) => invalidUpload(message, "Send multipart/form-data with a metadata part and one part for each module."),
+  tooLarge: (message: string) => new PlatformError("upload_too_large", { message }),
+};
+
+function parseMetadata(parts: readonly Part[]): UploadMetadata {
+  const [part, ...more] = parts.filter((candidate) => candidate.name === "metadata");
+  if (!part) throw refusals.malformed("metadata: the form has no such part.");
+  if (more.length > 0) throw refusals.malformed("metadata: the form has two such parts.");
+  if (part.bytes.byteLength > METADATA_MAX_BYTES) throw refusals.tooLarge(`metadata: larger than ${METADATA_MAX_BYTES} bytes.`);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(part.bytes));
+  } catch {
+    throw invalidUpload("metadata: is not JSON in UTF-8.");
+  }
+  return checkUpload(uploadMetadata, value, "metadata");
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined || value === null || (typeof value === "object" && Object.keys(value).length === 0);
+
+/** Fields that would change what the Worker is, for products that are not there yet. */
+function refuseUnknownProducts(metadata: UploadMetadata): void {
+  const absent = { migrations: "Durable Objects", exports: "Durable Objects and Workflows by exports", containers: "Containers" } as const;
+  for (const [field, product] of Object.entries(absent)) {
+    if (isEmpty(metadata[field as keyof typeof absent])) continue;
+    throw invalidUpload(
+      `metadata.${field}: ${product} are not there yet.`,
+      "Remove the field and deploy again; README.md lists the products that work.",
+    );
+  }
+}
+
+async function parse(context: ProductContext, call: AccountCall, script: string): Promise<Sent> {
+  checkScriptName(script, await store.subdomainOf(context.store.db, call.account));
+  const limits = { maxBytes: bodyMaxBytes(context.quota), maxParts: MODULES_MAX + 1 };
+  const parts = await readForm(call.request, limits, refusals);
+  const metadata = parseMetadata(parts);
+  refuseUnknownProducts(metadata);
+  const bindings = checkBindings(metadata.bindings ?? []);
+  const compatibilityDate = metadata.compatibility_date ?? OLDEST_DATE;
+  const compatibilityFlags = metadata.compatibility_flags ?? [];
+  const incompatible = checkCompatibility(compatibilityDate, compatibilityFlags, context.store.clock.now());
+  if (incompatible !== null) throw invalidUpload(incompatible);
+  const assembled = assemble(
+    metadata,
+    parts.filter((part) => part.name !== "metadata"),
+  );
+  await checkSize(assembled.files, context.quota.uploadMaxBytes);
+  const assetFiles = await redeemAssets(context, call, script, metadata);
+  return { ...assembled, script, metadata, bindings, compatibilityDate, compatibilityFlags, assetFiles };
+}
+
+async function redeemAssets(
+  context: ProductContext,
+  call: AccountCall,
+  script: string,
+  metadata: UploadMetadata,
+): Promise<AssetFile[] | null> {
+  const token = metadata.assets?.jwt;
+  if (!token) {
+    if (!metadata.assets || metadata.keep_assets) return null;
+    throw invalidUpload(
+      "metadata.assets.jwt: missing.",
+      "Upload the files first and send the token that the last answer carries, or keep_assets: true.",
+    );
+  }
+  context.require(call.principal, "assets:write", { account: call.account, product: "assets", id: script });
+  const ledger = context.product("assets")?.assets;
+  if (!ledger) throw new PlatformError("product_unavailable", { message: "metadata.assets: this installation has no static assets." });
+  return ledger.redeem({ account: call.account, epoch: call.principal.epoch }, script, token);
+}
+
+async function standing(context: ProductContext, db: Tx | typeof context.store.db, call: AccountCall, script: string): Promise<Standing> {
+  const worker = await store.findWorker(db, call.account, script);
+  const latest = worker && (await store.findVersion(db, context.keys, worker, worker.latestVersionId));
+  return { worker, latest };
+}
+
+function assetsOf(sent: Sent, latest: Version | undefined): VersionAssets | null {
+  const { assets: asked, keep_assets: keep } = sent.metadata;
+  const config = asked?.config ? assetServiceConfig(asked.config) : null;
+  if (sent.assetFiles) return { files: sent.assetFiles, config: config ?? assetServiceConfig({}) };
+  if (!keep) return null;
+  if (!latest?.assets)
+    throw invalidUpload("metadata.keep_assets: the Worker's latest version has no assets.", "Upload the files and send their token.");
+  return { files: latest.assets.files, config: config ?? latest.assets.config };
+}
+
+/** The bindings and assets that the version gets, as the rows stand. */
+async function settle(
+  context: ProductContext,
+  db: Tx | typeof context.store.db,
+  call: AccountCall,
+  sent: Sent,
+  { worker, latest }: Standing,
+) {
+  if (!worker) {
+    const account = await db.selectFrom("accounts").select("state").where("id", "=", call.account).executeTakeFirstOrThrow();
+    checkQuota(context, account.state, await store.countWorkers(db, call.account));
+  }
+  const assets = assetsOf(sent, latest);
+  const exports = await store.exportsByName(db, call.account);
+  const bindings = resolveBindings(sent.bindings, {
+    before: latest?.bindings ?? null,
+    keep: sent.metadata.keep_bindings ?? [],
+    code: sent.code,
+    files: sent.files,
+    self: sent.script,
+    hasAssets: assets !== null,
+    callees: new Map([...exports].map(([name, found]) => [name, { name, exports: found }])),
+    mayBind: (name) => context.require(call.principal, "workers:read", { account: call.account, product: "workers", id: name }),
+  });
+  return { assets, bindings };
+}
+
+async function storeBytes(context: ProductContext, call: AccountCall, files: ReadonlyMap<string, Buffer>): Promise<void> {
+  const missing = await context.host.missing(call.account, "code", [...files.keys()]);
+  for (let at = 0; at < missing.length; at += PUTS_AT_ONCE) {
+    const some = missing.slice(at, at + PUTS_AT_ONCE);
+    await Promise.all(some.map((hash) => context.host.put(call.account, "code", hash, files.get(hash) ?? Readable.from([]))));
+  }
+}
+
+function exportsOf(verdict: Extract<Verdict, { ok: true }>): Exports {
+  const named = verdict.entrypoints.filter(({ kind }) => kind === "entrypoint" || kind === "handlers");
+  return { handlers: verdict.handlers, entrypoints: named.map(({ name }) => name).filter((name) => name !== "default") };
+}
+
+type Tried = { readonly exports: Exports; readonly startupMs: number };
+type Settled = { readonly assets: VersionAssets | null; readonly bindings: readonly StoredBinding[] };
+
+/** Starts the script once, away from everything. @throws PlatformError invalid_upload with the runtime's own words */
+export async function tryVersion(context: ProductContext, call: AccountCall, version: Parameters<typeof composeWorker>[1]): Promise<Tried> {
+  const worker = composeWorker(TRIAL_SERVICE, version, {
+    target: () => ({ service: TRIAL_SERVICE }),
+    assets: TRIAL_SERVICE,
+    versionMetadata: { id: "", tag: "", timestamp: "" },
+  });
+  if (!worker) return { exports: { handlers: null, entrypoints: [] }, startupMs: 0 };
+  const verdict = await context.host.validate({ account: call.account, worker });
+  if (!verdict.ok) throw invalidUpload(verdict.diagnostics);
+  return { exports: exportsOf(verdict), startupMs: Math.round(verdict.startupMs) };
+}
+
+function etagOf(code: Code, assets: VersionAssets | null): string {
+  const content = JSON.stringify([code, assets?.files.map(({ path, hash }) => [path, hash]) ?? null]);
+  return createHash("sha256").update(content).digest("hex");
+}
+
+/** `wrangler` or `api`: who made a version or deployment. */
+export const sourceOf = (request: Request): string => (request.headers.get("user-agent")?.startsWith("wrangler") ? "wrangler" : "api");
+
+export const toAnnotations = (sent: Readonly<Record<string, string>> | null | undefined, trigger: string): Annotations => ({
+  ...sent,
+  "workers/triggered_by": trigger,
+});
+
+/** A Worker that binds itself is checked against what the trial found, as its rows still describe the version before. */
+function checkSelf(script: string, bindings: readonly StoredBinding[], exports: Exports): void {
+  for (const binding of bindings) if (binding.type === "service" && binding.service === script) checkEntrypoint(binding, exports);
+}
+
+/** What an upload needs of the rows, decided inside the transaction. */
+export type Ready = {
+  readonly metadata: UploadMetadata;
+  /** @throws PlatformError as the checks before the trial do */
+  readonly draft: (tx: Tx, worker: Worker | undefined, latest: Version | undefined) => Promise<VersionDraft>;
+};
+
+/**
+ * Everything of an upload that happens before its transaction.
+ * @param trigger what the version's annotations name as its origin
+ * @throws PlatformError invalid_upload, upload_too_large, invalid_inherit, quota_exceeded, forbidden, capsule_failed,
+ *   worker_not_found when `mustExist` and there is no such Worker
+ */
+export async function prepareUpload(
+  context: ProductContext,
+  call: AccountCall,
+  script: string,
+  options: { readonly trigger: string; readonly found: (worker: Worker | undefined) => void },
+): Promise<Ready> {
+  const sent = await parse(context, call, script);
+  const now = await standing(context, context.store.db, call, script);
+  options.found(now.worker);
+  const settled: Settled = await settle(context, context.store.db, call, sent, now);
+  await storeBytes(context, call, sent.files);
+  const tried = await tryVersion(context, call, { ...sent, bindings: settled.bindings });
+  const { metadata } = sent;
+  return {
+    metadata,
+    draft: async (tx, worker, latest) => {
+      const { assets, bindings } = await settle(context, tx, call, sent, { worker, latest });
+      checkSelf(sent.script, bindings, tried.exports);
+      return {
+        source: sourceOf(call.request),
+        annotations: toAnnotations(metadata.annotations, options.trigger),
+        compatibilityDate: sent.compatibilityDate,
+        compatibilityFlags: sent.compatibilityFlags,
+        code: sent.code,
+        ...tried,
+        etag: etagOf(sent.code, assets),
+        bindings,
+        assets,
+        metadata: { ...(metadata.limits && { limits: metadata.limits }), ...(metadata.placement && { placement: metadata.placement }) },
+      };
+    },
+  };
+}
