@@ -107,19 +107,21 @@ function unwrap({ code, signal: name }: Pick<Exit, "code" | "signal">): Pick<Exi
   return found === undefined ? { code, signal: name } : { code: null, signal: found as NodeJS.Signals };
 }
 
-/** The wrapped program's process id, as bubblewrap writes it before the program runs; null when it ends without. */
-async function childPid(info: Readable): Promise<number | null> {
-  let text = "";
-  try {
-    for await (const chunk of info) {
-      text += String(chunk);
+/**
+ * The wrapped program's process id, as bubblewrap writes it before the program runs; null when it ends without. The pipe
+ * stays open to its end: bubblewrap writes on after the id, and dies of a closed pipe while its child waits for it forever.
+ */
+function childPid(info: Readable): Promise<number | null> {
+  return new Promise((resolve) => {
+    let text = "";
+    info.on("data", (chunk) => {
+      if (text.length < 1024) text += String(chunk);
       const pid = /"child-pid": (\d+)/.exec(text)?.[1];
-      if (pid !== undefined) return Number(pid);
-    }
-  } catch {
-    // the same as an early end
-  }
-  return null;
+      if (pid !== undefined) resolve(Number(pid));
+    });
+    info.once("error", () => resolve(null));
+    info.once("close", () => resolve(null));
+  });
 }
 
 /** Where no control group counts: V8's own words, a failed allocation, or a SIGKILL that was not ours. */
