@@ -1,0 +1,26 @@
+// Whom the limit counts as one.
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { addressPrefix } from "../../../src/control/admission/address.ts";
+
+const TABLE: readonly (readonly [string, string])[] = [
+  ["192.0.2.1", "192.0.2.1/32"],
+  ["127.0.0.1", "127.0.0.1/32"],
+  ["::ffff:192.0.2.1", "192.0.2.1/32"],
+  ["::ffff:c000:201", "192.0.2.1/32"],
+  ["::1", "::/56"],
+  ["2001:db8:0:1ff:1::2", "2001:db8:0:100::/56"],
+  ["2001:0DB8:0000:0100::", "2001:db8:0:100::/56"],
+  ["2001:db8:0:200::1", "2001:db8:0:200::/56"],
+  ["fe80::1%eth0", "fe80::/56"],
+  ["", "unknown"],
+  ["proxy.example", "unknown"],
+];
+
+describe("the prefix of an address", () => {
+  for (const [address, prefix] of TABLE) {
+    test(`of "${address}" is ${prefix}`, () => {
+      assert.equal(addressPrefix(address), prefix);
+    });
+  }
+});
