@@ -9,13 +9,9 @@ import { INFO_FD, SECCOMP_FD } from "./process.ts";
 
 export const INNER: InnerPaths = { sockets: "/s", assets: "/cap/assets", state: "/cap/state" };
 
-/** Where distributions keep the bundle; it appears inside at the first of these, where workerd looks. */
-const CA_BUNDLES = [
-  "/etc/ssl/certs/ca-certificates.crt",
-  "/etc/pki/tls/certs/ca-bundle.crt",
-  "/etc/ssl/ca-bundle.pem",
-  "/etc/ssl/cert.pem",
-];
+/** Where distributions keep the bundle; inside it appears as the first of these, where workerd looks. */
+const INNER_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
+const CA_BUNDLES = [INNER_BUNDLE, "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"];
 const ROOT_BYTES = 1024 * 1024;
 
 const NAMESPACES =
@@ -56,7 +52,7 @@ export function openBubblewrap(program: string, workerd: string, runDirectory: s
     ...`${NAMESPACES} ${IDENTITY} --seccomp ${SECCOMP_FD} --info-fd ${INFO_FD} --size ${ROOT_BYTES} --tmpfs / --dir /cap`.split(" "),
     ...bind("--ro-bind", workerd, "/workerd"),
     ...libraries(workerd).flatMap((path) => bind("--ro-bind", path)),
-    ...bind("--ro-bind", certificates(runDirectory), CA_BUNDLES[0]),
+    ...bind("--ro-bind", certificates(runDirectory), INNER_BUNDLE),
     // Not --dev: its /dev/shm is writable memory without a bound.
     ...bind("--dev-bind", "/dev/null"),
     ...bind("--dev-bind", "/dev/urandom"),

@@ -115,8 +115,8 @@ function childPid(info: Readable): Promise<number | null> {
   return new Promise((resolve) => {
     let text = "";
     info.on("data", (chunk) => {
-      if (text.length < 1024) text += String(chunk);
-      const pid = /"child-pid": (\d+)/.exec(text)?.[1];
+      text += String(chunk);
+      const pid = /"child-pid": (\d+)\D/.exec(text)?.[1];
       if (pid !== undefined) resolve(Number(pid));
     });
     info.once("error", () => resolve(null));
@@ -187,6 +187,8 @@ function follow(
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const bury = async (): Promise<Exit> => {
     const outcome = unwrap(await exit);
+    // A wrapper that dies before it let its child go leaves it waiting, not yet tied to anyone's death.
+    signal(inner, "SIGKILL");
     // A killed wrapper takes workerd along, but reports first; two seconds were seen when 200 died at once.
     while (!isGone(inner)) await sleep(2);
     await Promise.race([closed, sleep(LAST_WORDS_MS, undefined, { ref: false })]);

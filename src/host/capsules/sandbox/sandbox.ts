@@ -58,7 +58,7 @@ function launcher(form: Form, site: Site, live: Set<Sandboxed>): (request: Launc
         limits: words(request.limits, { memoryGroup: form.groups.controllers.has("memory"), ownUser: form.ownUsers }),
         groups: form.groups.create(request.limits),
         strays,
-        onLife: form.wrapped ? () => {} : site.records.processes,
+        onLife: site.records.processes,
       },
       request,
     );
