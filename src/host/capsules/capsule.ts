@@ -6,16 +6,15 @@ import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { CapsuleSpec, Tombstone } from "../../capsule/spec.ts";
 import type { Answerer, Exit } from "../contract.ts";
+import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
 import { causeOfDeath, hangReason, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
 import { StartFailure, type Run } from "./run.ts";
 import type { SpecStore } from "./spec-store.ts";
 import { essentials, lapse, type Essentials } from "./standing.ts";
+import { Waiters } from "./waiters.ts";
 import { Watch } from "./watch.ts";
-
-/** setTimeout takes no more; longer waits are chained. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What one capsule needs of the set that it belongs to. */
 export type CapsuleParts = {
@@ -43,6 +42,7 @@ export class Capsule implements Occupant {
   #known: Essentials | null = null;
   #tombstone: Tombstone | null = null;
   #dropped = false;
+  #closing = false;
   #localSuspension: string | null = null;
   #run: Run | null = null;
   /** Its requests in flight may finish; it takes no new ones. */
@@ -52,8 +52,9 @@ export class Capsule implements Occupant {
   #startAsked = false;
   #startOff = new AbortController();
   #turn: Promise<unknown> = Promise.resolve();
-  #waiting = new Set<() => void>();
-  #timer: NodeJS.Timeout | undefined;
+  /** Woken at every change of anything that `#decide` looks at. */
+  readonly #waiters = new Waiters();
+  readonly #endTimer: EndTimer;
   #cpuBeforeMs = 0;
   starts = 0;
   restarts = 0;
@@ -63,6 +64,7 @@ export class Capsule implements Occupant {
     this.#parts = parts;
     this.#log = parts.log.child({ account });
     this.#mishaps = new Mishaps(parts.bounds, parts.clock);
+    this.#endTimer = new EndTimer(parts.clock, () => this.#lapse());
   }
 
   get known(): Essentials | null {
@@ -90,10 +92,10 @@ export class Capsule implements Occupant {
     for (;;) {
       const decision = this.#decide(label);
       if (decision !== "wait") return decision;
-      if (this.#waiting.size >= maxWaiting) return unavailable("Too many requests wait for this Worker to start.", 1);
+      if (this.#waiters.size >= maxWaiting) return unavailable("Too many requests wait for this Worker to start.", 1);
       this.#askForStart();
       const left = deadline - performance.now();
-      if (left <= 0 || !(await this.#change(left))) return unavailable("The Worker took too long to start.", 2);
+      if (left <= 0 || !(await this.#waiters.wait(left))) return unavailable("The Worker took too long to start.", 2);
     }
   }
 
@@ -115,10 +117,10 @@ export class Capsule implements Occupant {
       this.#known = next;
       this.#localSuspension = null;
       this.#mishaps.forget();
-      this.#armTimer();
+      this.#endTimer.set(next.endsAtMs);
       if (!this.#live()) await this.#kill();
       else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
-      else this.#wake();
+      else this.#waiters.wake();
       await this.#prune(spec);
       return { serving: spec.generation };
     });
@@ -145,12 +147,12 @@ export class Capsule implements Occupant {
 
   /** Stops the process whatever uses it, kindly: the host is going down. */
   async shutDown(): Promise<void> {
-    this.#dropped = true;
+    this.#closing = true;
     this.#startOff.abort(new Error("the host is going down"));
-    clearTimeout(this.#timer);
-    this.#wake();
+    this.#endTimer.set(null);
+    this.#waiters.wake();
     await this.#inTurn(async () => {
-      if (this.#run !== null) await this.#stop(this.#run, 0);
+      if (this.#run !== null) await this.#stop(this.#run, this.#parts.bounds.graceMs);
     });
   }
 
@@ -179,6 +181,7 @@ export class Capsule implements Occupant {
   #decide(label: string): Decision {
     if (this.#tombstone !== null) return { kind: "gone", tombstone: this.#tombstone };
     const known = this.#known;
+    if (this.#closing) return unavailable("This machine is going down.", 5);
     if (this.#dropped || known === null) return { kind: "none" };
     if (this.lapsed) return { kind: "gone", tombstone: lapse(known, known.endsAtMs ?? 0) };
     const suspended = known.suspended ?? this.#localSuspension;
@@ -193,13 +196,13 @@ export class Capsule implements Occupant {
   }
 
   #live(): boolean {
-    if (this.#tombstone !== null || this.#dropped || this.#known === null) return false;
+    if (this.#tombstone !== null || this.#dropped || this.#closing || this.#known === null) return false;
     return !this.lapsed && this.#known.suspended === null && this.#localSuspension === null;
   }
 
   #refuseIfGone(): void {
     if (this.#tombstone !== null) throw new PlatformError("account_gone", { message: "The account has ended." });
-    if (this.#dropped) throw new PlatformError("capsule_failed", { message: "The account was just let go here." });
+    if (this.#dropped || this.#closing) throw new PlatformError("capsule_failed", { message: "The account was just let go here." });
   }
 
   /** Runs after everything before it; a failure is the caller's alone. */
@@ -209,27 +212,6 @@ export class Capsule implements Occupant {
     return result;
   }
 
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = new Set();
-    for (const wake of waiting) wake();
-  }
-
-  /** Resolves true at the next change of anything that `#decide` looks at, false after `withinMs`. */
-  #change(withinMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-      const timer = setTimeout(() => {
-        this.#waiting.delete(wake);
-        resolve(false);
-      }, withinMs);
-      this.#waiting.add(wake);
-    });
-  }
-
   #askForStart(): void {
     if (this.#startAsked) return;
     this.#startAsked = true;
@@ -237,8 +219,8 @@ export class Capsule implements Occupant {
       this.#startAsked = false;
       if (this.#run === null && this.#live()) await this.#start(null);
     })
-      .catch((error: unknown) => this.#log.error({ err: error }, "a capsule could not be started"))
-      .finally(() => this.#wake());
+      .catch((error: unknown) => this.#log.warn(failure(error), "a capsule could not be started"))
+      .finally(() => this.#waiters.wake());
   }
 
   /** In turn. Failures are remembered for callers, and thrown. */
@@ -259,7 +241,7 @@ export class Capsule implements Occupant {
     }
     // The end may have come while the process answered for the first time.
     if (!this.#live()) await this.#kill();
-    this.#wake();
+    this.#waiters.wake();
   }
 
   #began(run: Run): void {
@@ -288,7 +270,7 @@ export class Capsule implements Occupant {
       this.#localSuspension = `It had to be restarted ${this.#mishaps.count} times within ${window} minutes. The last time: ${reason}`;
       this.#parts.report(this.account, "suspend", this.#localSuspension);
     }
-    this.#wake();
+    this.#waiters.wake();
   }
 
   /** Returns the CPU time that was counted for the process. */
@@ -309,7 +291,7 @@ export class Capsule implements Occupant {
   async #stop(run: Run, drainMs: number, keepPlace = false): Promise<void> {
     const countedMs = this.#forgetRun();
     this.#retiring = run;
-    this.#wake();
+    this.#waiters.wake();
     await run.retire(drainMs, this.#parts.bounds.graceMs, (cpuMs) => (this.#cpuBeforeMs += Math.max(0, cpuMs - countedMs)));
     this.#retiring = null;
     if (!keepPlace) this.#freePlace();
@@ -324,11 +306,8 @@ export class Capsule implements Occupant {
     try {
       await this.#start(spec);
     } catch (error) {
-      this.#log.error(
-        { err: error, ...(error instanceof StartFailure && { stderr: error.diagnostics }) },
-        "a new generation did not start",
-      );
-      this.#wake();
+      this.#log.warn(failure(error), "a new generation did not start");
+      this.#waiters.wake();
       if (error instanceof PlatformError) throw error;
       throw new PlatformError("capsule_failed", { message: "The new version did not start.", cause: error });
     }
@@ -346,26 +325,17 @@ export class Capsule implements Occupant {
   async #kill(): Promise<void> {
     const run = this.#run;
     if (run !== null) this.#cut(run);
-    this.#wake();
+    this.#waiters.wake();
     this.#retiring?.cut();
     await run?.gone;
   }
 
   /** The end of every path out: callers are told, a start is called off, the process is killed and gone. */
   async #leave(): Promise<void> {
-    clearTimeout(this.#timer);
+    this.#endTimer.set(null);
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
     await this.#kill();
     await this.#inTurn(() => this.#kill());
-  }
-
-  #armTimer(): void {
-    clearTimeout(this.#timer);
-    const endsAtMs = this.#known?.endsAtMs ?? null;
-    if (endsAtMs === null) return;
-    const leftMs = endsAtMs - this.#parts.clock.now();
-    if (leftMs > 0) this.#timer = setTimeout(() => this.#armTimer(), Math.min(leftMs, MAX_TIMER_MS)).unref();
-    else this.#lapse();
   }
 
   /** The end time has come: whoever is in charge, nothing of the account goes on. */
@@ -385,4 +355,9 @@ export class Capsule implements Occupant {
 
 function unavailable(reason: string, retryAfterSeconds: number): Answerer {
   return { kind: "unavailable", reason, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
+}
+
+/** For the log: a process that did not start is no bug of ours, and needs no stack. */
+function failure(error: unknown): Record<string, unknown> {
+  return error instanceof StartFailure ? { reason: error.message, stderr: error.diagnostics } : { err: error };
 }

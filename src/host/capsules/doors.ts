@@ -2,7 +2,7 @@
 // and the host moves them to `h/`, where no process can put anything else in their place, before it connects.
 import { chmod, chown, lstat, mkdir, rename, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AccountId } from "../../kernel/ids.ts";
 import { PING_PATH } from "./config.ts";
@@ -26,9 +26,13 @@ export function socketDirectories(runDirectory: string, account: AccountId): Soc
 /** Empty directories for one start: workerd never unlinks its sockets and fails where one lies. */
 export async function freshSocketDirectories(directories: SocketDirectories, uid: number, ownUsers: boolean): Promise<void> {
   await rm(directories.top, { recursive: true, force: true });
-  await mkdir(directories.process, { recursive: true, mode: 0o700 });
+  // A capsule's user passes through to its own, and lists nothing.
+  for (const open of [dirname(directories.top), directories.top]) {
+    await mkdir(open, { recursive: true });
+    await chmod(open, 0o711);
+  }
+  await mkdir(directories.process, { mode: 0o700 });
   await mkdir(directories.host, { mode: 0o700 });
-  await chmod(directories.top, 0o711);
   if (ownUsers) await chown(directories.process, uid, uid);
 }
 

@@ -34,5 +34,18 @@ export function createMeasures(now: { hot(): number; known(): number }) {
       buckets: [0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10],
       registers,
     }),
+    requests: new Counter({
+      name: "mayfly_edge_requests_total",
+      help: "Requests to Workers, by how they ended and the first digit of their status; 0 is no answer",
+      labelNames: ["outcome", "status"],
+      registers,
+    }),
+    requestSeconds: new Histogram({
+      name: "mayfly_edge_request_seconds",
+      help: "From the request's head to its end, starts and streams included",
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30],
+      registers,
+    }),
+    retries: new Counter({ name: "mayfly_edge_retries_total", help: "Requests sent again because they did not arrive", registers }),
   };
 }

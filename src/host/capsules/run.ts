@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { CapsuleSpec } from "../../capsule/spec.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import type { AccountId } from "../../kernel/ids.ts";
+import type { Log } from "../../kernel/log.ts";
 import type { EgressFactory, Exit, Lease, Sandbox, Sandboxed } from "../contract.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "./config.ts";
 import { freshSocketDirectories, ping, socketAgent, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
@@ -33,6 +34,17 @@ export type RunParts = {
   readonly accountsDirectory: string;
   readonly runDirectory: string;
   readonly clock: Clock;
+  readonly log: Log;
+};
+
+type Opened = {
+  readonly process: Sandboxed;
+  readonly egress: AsyncDisposable;
+  readonly directories: SocketDirectories;
+  /** Service id → file name. */
+  readonly sockets: ReadonlyMap<string, string>;
+  readonly clock: Clock;
+  readonly log: Log;
 };
 
 export class Run {
@@ -51,10 +63,7 @@ export class Run {
   /** Milliseconds since the epoch. */
   lastUsedMs: number;
 
-  constructor(
-    spec: CapsuleSpec,
-    opened: { process: Sandboxed; egress: AsyncDisposable; directories: SocketDirectories; sockets: Map<string, string>; clock: Clock },
-  ) {
+  constructor(spec: CapsuleSpec, opened: Opened) {
     this.account = spec.account;
     this.generation = spec.generation;
     this.process = opened.process;
@@ -63,12 +72,7 @@ export class Run {
     const door = (name: string): Door => ({ socketPath: join(opened.directories.host, name), agent: socketAgent() });
     this.#doors = new Map([...opened.sockets].map(([service, name]) => [service, door(name)]));
     this.#control = door(CONTROL_SOCKET);
-    this.gone = opened.process.exited.then(async (exit) => {
-      this.#ended.abort();
-      for (const { agent } of [...this.#doors.values(), this.#control]) agent.destroy();
-      await opened.egress[Symbol.asyncDispose]();
-      return exit;
-    });
+    this.gone = this.#bury(opened);
   }
 
   get leases(): number {
@@ -102,6 +106,21 @@ export class Run {
     return ping(this.#control.socketPath, timeoutMs, this.#control.agent);
   }
 
+  async #bury({ process, egress, log }: Opened): Promise<Exit> {
+    try {
+      const exit = await process.exited;
+      this.#ended.abort();
+      for (const { agent } of [...this.#doors.values(), this.#control]) agent.destroy();
+      await egress[Symbol.asyncDispose]();
+      return exit;
+    } catch (error) {
+      // Whoever waits for the end must not wait for ever, nor fall over it.
+      log.error({ err: error, account: this.account }, "what a process left behind could not be put away");
+      this.#ended.abort();
+      return { code: null, signal: null, outOfMemory: false };
+    }
+  }
+
   /** Cuts everything at once and kills the process. */
   cut(): void {
     this.#ended.abort();
@@ -116,8 +135,6 @@ export class Run {
     this.#replaced.abort();
     if (this.#leases > 0 && drainMs > 0) await this.#drained(drainMs);
     await this.process.cpuMs().then(account, () => {});
-    // workerd waits for its clients' connections to close, kept-alive ones included.
-    for (const { agent } of [...this.#doors.values(), this.#control]) agent.destroy();
     this.process.terminate();
     const timer = setTimeout(() => this.cut(), graceMs);
     await this.gone;
@@ -138,9 +155,12 @@ export class Run {
   }
 }
 
-type Opened = { process: Sandboxed; egress: AsyncDisposable };
-
-async function launch(parts: RunParts, spec: CapsuleSpec, uid: number, directories: SocketDirectories): Promise<Opened> {
+async function launch(
+  parts: RunParts,
+  spec: CapsuleSpec,
+  uid: number,
+  directories: SocketDirectories,
+): Promise<Pick<Opened, "process" | "egress">> {
   const [unit] = spec.units;
   if (unit === undefined) throw new Error("a spec has one unit");
   const directory = join(parts.accountsDirectory, spec.account);
@@ -180,7 +200,7 @@ export async function startRun(parts: RunParts, spec: CapsuleSpec, uid: number, 
   const { process, egress } = await launch(parts, spec, uid, directories);
   const [unit] = spec.units;
   const sockets = unit === undefined ? new Map<string, string>() : ingressSockets(unit);
-  const run = new Run(spec, { process, egress, directories, sockets, clock: parts.clock });
+  const run = new Run(spec, { process, egress, directories, sockets, clock: parts.clock, log: parts.log });
   const over = new AbortController();
   const exited = process.exited.then(() => over.abort(new Error("the process ended while it started")));
   const until = AbortSignal.any([signal, over.signal]);

@@ -1,0 +1,39 @@
+// Host's side of the door: control's calls, handed to the files, the trials and the supervisor of this machine.
+// Nothing is written for an account that ended.
+import type { CapsuleHost } from "../../capsule/messages.ts";
+import type { Sandbox } from "../contract.ts";
+import type { CapsuleFiles, Trials } from "./parts.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+export type CapsuleHostOptions = {
+  readonly supervisor: Supervisor;
+  readonly files: CapsuleFiles;
+  readonly trials: Trials;
+  readonly sandbox: Pick<Sandbox, "rung" | "missing">;
+  /** What `workerd --version` prints. */
+  readonly workerdVersion: string;
+};
+
+export function createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion }: CapsuleHostOptions): CapsuleHost {
+  return {
+    missing: (account, kind, hashes) => files.missing(account, kind, hashes),
+    put: (account, kind, hash, bytes) => supervisor.writing(account, () => files.put(account, kind, hash, bytes)),
+    validate: async (trial) => {
+      supervisor.refuseEnded(trial.account);
+      return trials.validate(trial);
+    },
+    apply: (spec) => supervisor.apply(spec),
+    end: (tombstone) => supervisor.end(tombstone),
+    erase: (account) => supervisor.erase(account),
+    usage: (account) => supervisor.usage(account),
+    events: (cursor) => supervisor.events(cursor),
+    status: async () => ({
+      rung: sandbox.rung,
+      workerd: workerdVersion,
+      hot: supervisor.hot,
+      known: supervisor.known,
+      missing: [...sandbox.missing],
+    }),
+    metrics: () => supervisor.measures.registry.metrics(),
+  };
+}

@@ -1,0 +1,92 @@
+// Control's calls through the door, on a real socket with real workerd behind it.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { describe, test } from "node:test";
+import { connectHost, serveHost } from "../../../src/capsule/link.ts";
+import type { CapsuleHost } from "../../../src/capsule/messages.ts";
+import { createCapsuleHost } from "../../../src/host/capsules/capsule-host.ts";
+import { createTrials } from "../../../src/host/capsules/trial.ts";
+import { systemClock } from "../../../src/kernel/clock.ts";
+import { answering, bench, get, sha256, specOf, type Bench } from "../../fixtures/capsules.ts";
+
+async function door(b: Bench): Promise<{ host: CapsuleHost } & AsyncDisposable> {
+  const { supervisor, files, sandbox } = b;
+  const trials = createTrials({ sandbox, files, clock: systemClock });
+  const capsuleHost = createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion: "workerd 1" });
+  const socket = join(b.directory, "host.sock");
+  const server = await serveHost(socket, capsuleHost, (error) => {
+    throw error;
+  });
+  const host = connectHost(socket);
+  return {
+    host,
+    async [Symbol.asyncDispose]() {
+      host[Symbol.dispose]();
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+describe("a capsule host", () => {
+  test("takes an account from its first file to its last trace", async () => {
+    await using b = await bench();
+    await using d = await door(b);
+    const { host } = d;
+    const source = answering('"through the door"');
+    const { label, ...spec } = specOf(source);
+    const { account, subdomain } = spec;
+    const hash = sha256(source);
+    assert.deepEqual(await host.missing(account, "code", [hash]), [hash]);
+    await host.put(account, "code", hash, Readable.from([Buffer.from(source)]));
+    assert.deepEqual(await host.missing(account, "code", [hash]), []);
+    const worker = spec.units[0]?.services[0];
+    assert.ok(worker?.kind === "worker");
+    const verdict = await host.validate({ account, worker });
+    assert.ok(verdict.ok, JSON.stringify(verdict));
+    assert.deepEqual(verdict.handlers, ["fetch"]);
+    assert.deepEqual(await host.apply(spec), { serving: 1 });
+    assert.equal(await get(b.supervisor, label), "through the door");
+
+    const usage = await host.usage(account);
+    assert.equal(usage.hot, true);
+    assert.deepEqual(await host.status(), { rung: "none", workerd: "workerd 1", hot: 1, known: 1, missing: ["everything"] });
+    const metrics = await host.metrics();
+    assert.match(metrics, /^mayfly_capsules_hot 1$/m);
+    assert.match(metrics, /^mayfly_capsule_starts_total 1$/m);
+
+    await host.end({ account, subdomain, reason: "owner", endedAtMs: Date.now() });
+    await host.erase(account);
+    await assert.rejects(host.apply({ ...spec, generation: 2 }), { code: "account_gone" });
+    await assert.rejects(host.put(account, "code", hash, Buffer.from(source)), { code: "account_gone" });
+    await assert.rejects(host.validate({ account, worker }), { code: "account_gone" });
+    assert.equal((await host.usage(account)).diskBytes, 0);
+  });
+
+  test("an upload that an erasure overtakes leaves nothing", async () => {
+    await using b = await bench();
+    await using d = await door(b);
+    const spec = specOf(answering('"x"'));
+    const { account, subdomain } = spec;
+    const begun = Promise.withResolvers<void>();
+    const more = Promise.withResolvers<void>();
+    const slow = Readable.from(
+      (async function* () {
+        yield Buffer.from("half ");
+        begun.resolve();
+        await more.promise;
+        yield Buffer.from("done");
+      })(),
+    );
+    const putting = d.host.put(account, "code", sha256("half done"), slow);
+    putting.catch(() => {});
+    await begun.promise;
+    await d.host.end({ account, subdomain, reason: "expired", endedAtMs: Date.now() });
+    const erased = d.host.erase(account);
+    more.resolve();
+    await erased;
+    await assert.rejects(putting);
+    assert.equal((await d.host.usage(account)).diskBytes, 0);
+  });
+});
