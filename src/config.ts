@@ -170,6 +170,7 @@ export function readHostConfig(environment: Environment) {
   return {
     ...shared(environment),
     edgeBind: text("edgeBind"),
+    maxDiskBytes: whole("capsuleDiskBytes", 1),
     capsulesHot: whole("capsulesHot", 1),
     idleMs: whole("idleSeconds", 1) * 1000,
     sandbox: oneOf("sandbox", ["auto", "bubblewrap-root", "bubblewrap-user", "root", "none"]),
