@@ -5,11 +5,10 @@ import type { Keys } from "../keys/keys.ts";
 import type { Role } from "../store/schema.ts";
 import type { Store, Tx } from "../store/store.ts";
 
-const INVITATION_DAYS = 7;
-const DAY_MS = 86_400_000;
+const INVITATION_MS = 7 * 86_400_000;
 
 export type Invitations = {
-  /** A link's secret for the first operator, in place of any made before; null once there is an operator. */
+  /** A secret for the first operator, besides those made before; the first that is used ends the others. Null once there is an operator. */
   forOperator(): Promise<string | null>;
   /** A secret that lets one person sign up within seven days. */
   forPerson(tx: Tx, createdBy: string): Promise<string>;
@@ -20,30 +19,27 @@ export type Invitations = {
 };
 
 export function createInvitations({ store, keys }: { readonly store: Store; readonly keys: Keys }): Invitations {
-  const open = (expiresAt: number | null): boolean => expiresAt === null || expiresAt > store.clock.now();
+  const open = (row: { readonly expires_at: number }): boolean => row.expires_at > store.clock.now();
+  const insert = async (tx: Tx, secret: string, role: Role, createdBy: string | null): Promise<void> => {
+    const now = store.clock.now();
+    await tx.deleteFrom("person_invitations").where("expires_at", "<=", now).execute();
+    await tx
+      .insertInto("person_invitations")
+      .values({ hash: keys.lookupHash(secret), role, created_by: createdBy, created_at: now, expires_at: now + INVITATION_MS })
+      .execute();
+  };
   return {
     forOperator: () =>
       store.transaction(async (tx) => {
         const operator = await tx.selectFrom("person").select("id").where("role", "=", "operator").limit(1).executeTakeFirst();
-        await tx.deleteFrom("person_invitations").where("role", "=", "operator").execute();
         if (operator) return null;
         const secret = newSecret("mfo");
-        const row = { hash: keys.lookupHash(secret), role: "operator" as const, created_by: null, created_at: store.clock.now() };
-        await tx
-          .insertInto("person_invitations")
-          .values({ ...row, expires_at: null })
-          .execute();
+        await insert(tx, secret, "operator", null);
         return secret;
       }),
     forPerson: async (tx, createdBy) => {
-      const now = store.clock.now();
-      await tx.deleteFrom("person_invitations").where("expires_at", "<=", now).execute();
       const secret = newSecret("mfi");
-      const row = { hash: keys.lookupHash(secret), role: "person" as const, created_by: createdBy, created_at: now };
-      await tx
-        .insertInto("person_invitations")
-        .values({ ...row, expires_at: now + INVITATION_DAYS * DAY_MS })
-        .execute();
+      await insert(tx, secret, "person", createdBy);
       return secret;
     },
     peek: async (secret) => {
@@ -52,11 +48,32 @@ export function createInvitations({ store, keys }: { readonly store: Store; read
         .selectAll()
         .where("hash", "=", keys.lookupHash(secret))
         .executeTakeFirst();
-      return row && open(row.expires_at) ? row.role : null;
+      return row && open(row) ? row.role : null;
     },
     consume: async (tx, secret) => {
-      const row = await tx.deleteFrom("person_invitations").where("hash", "=", keys.lookupHash(secret)).returningAll().executeTakeFirst();
-      return row && open(row.expires_at) ? row.role : null;
+      const hash = keys.lookupHash(secret);
+      // One operator's link that is used takes every other with it, in one statement: two used at once let one in.
+      const gone = await tx
+        .deleteFrom("person_invitations")
+        .where((or) =>
+          or.or([
+            or("hash", "=", hash),
+            or.and([
+              or("role", "=", "operator"),
+              or.exists(
+                or
+                  .selectFrom("person_invitations as used")
+                  .select("used.hash")
+                  .where("used.hash", "=", hash)
+                  .where("used.role", "=", "operator"),
+              ),
+            ]),
+          ]),
+        )
+        .returningAll()
+        .execute();
+      const row = gone.find((invitation) => invitation.hash === hash);
+      return row && open(row) ? row.role : null;
     },
   };
 }

@@ -45,7 +45,7 @@ export type People = {
   signUp(draft: Credentials & { readonly name: string }, invitation: string | null, address: string): Promise<SignedIn>;
   /** Ends the session; the answer holds the Set-Cookie headers that clear it. */
   signOut(headers: Headers, address: string): Promise<{ readonly cookies: readonly string[] }>;
-  /** The link with which the first operator signs up; null once there is one. Each call replaces the link before. */
+  /** A link, good for seven days, with which the first operator signs up; null once there is one. */
   operatorLink(): Promise<string | null>;
   /** A link that lets one more person sign up. @throws PlatformError forbidden unless the person is an operator */
   invite(by: Person): Promise<string>;

@@ -70,7 +70,7 @@ async function invitations(db: Kysely<unknown>): Promise<void> {
     .addColumn("role", "text", (c) => c.notNull())
     .addColumn("created_by", "text")
     .addColumn("created_at", "bigint", (c) => c.notNull())
-    .addColumn("expires_at", "bigint")
+    .addColumn("expires_at", "bigint", (c) => c.notNull())
     .execute();
 }
 
