@@ -5,6 +5,7 @@ import type { CapsuleHost } from "../capsule/messages.ts";
 import { PlatformError } from "../kernel/errors.ts";
 import type { Env } from "./http/api.ts";
 import { failure } from "./http/envelope.ts";
+import { errorTable } from "./http/error-table.ts";
 import type { Metrics } from "./http/metrics.ts";
 
 export type AppOptions = {
@@ -24,7 +25,10 @@ const hostOf = (context: Context<{ Bindings: HttpBindings }>): string => context
 function checkHost(context: Context<Env>, url: URL): Response | undefined {
   const host = hostOf(context);
   if (host === url.host || LOOPBACK_HOST.test(host)) return undefined;
-  return failure(new PlatformError("wrong_host", { message: `Host: this server is ${url.origin}, not ${host.slice(0, 100)}.` }));
+  return failure(
+    new PlatformError("wrong_host", { message: `Host: this server is ${url.origin}, not ${host.slice(0, 100)}.` }),
+    url.origin,
+  );
 }
 
 async function health(options: AppOptions): Promise<Response> {
@@ -54,6 +58,9 @@ export function createApp(options: AppOptions): Hono<Env> {
     const host = await options.host.metrics().catch(() => "");
     return context.text((await options.metrics.text()) + host, 200, { "content-type": "text/plain; version=0.0.4" });
   });
+  app.get("/errors", (context) =>
+    context.text(errorTable(), 200, { "cache-control": "public, max-age=3600", "x-content-type-options": "nosniff" }),
+  );
   app.route("/", options.pages);
   return app;
 }

@@ -10,11 +10,11 @@ import type { Log } from "../kernel/log.ts";
 import { createCapsuleControl } from "./accounts/capsule-control.ts";
 import { followCapsuleEvents } from "./accounts/capsule-events.ts";
 import { createClaimPages } from "./accounts/claim-pages.ts";
-import { createClaims } from "./accounts/claim.ts";
+import { createClaims, type Claims } from "./accounts/claim.ts";
 import { createEnding } from "./accounts/ending.ts";
 import { identityRoutes } from "./accounts/identity-routes.ts";
 import { provisioningRoutes } from "./accounts/provisioning.ts";
-import { startReaper, sweepKeys } from "./accounts/reaper.ts";
+import { startReaper, sweepKeys, type Reaper } from "./accounts/reaper.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { createApp } from "./app.ts";
 import { createChange } from "./composer/change.ts";
@@ -61,6 +61,8 @@ export type Wing = AsyncDisposable & {
   readonly store: Store;
   readonly keys: Keys;
   readonly people: People;
+  readonly claims: Claims;
+  readonly reaper: Reaper;
 };
 
 type Foundation = {
@@ -146,7 +148,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     createAdmission({ store, keys, powHashes: options.powHashes, accountsPerHourPerIp: options.accountsPerHourPerIp, log }),
   );
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
-  opening.use(startReaper({ store, keys, ending, log }));
+  const reaper = opening.use(startReaper({ store, keys, ending, log }));
   opening.use(followCapsuleEvents({ store, trail, composer, host, log }));
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
@@ -164,6 +166,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     refused: refusals.record,
     addressOf: (context) => addressOf(context.env.incoming?.socket.remoteAddress, context.req.header("x-forwarded-for")),
     observe: metrics.observe,
+    origin: url.origin,
     log,
   });
   const pages = createClaimPages({ store, keys, claims, people, products, url, urlOf, log });
@@ -175,6 +178,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     store,
     keys,
     people,
+    claims,
+    reaper,
     capsuleControl: createCapsuleControl({ store, composer }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

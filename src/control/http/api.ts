@@ -19,6 +19,8 @@ export type ApiOptions = {
   readonly refused: (principal: Principal, action: string, resource: string, reason: string) => void;
   readonly addressOf: (context: Context<Env>) => string;
   readonly observe: (route: string, status: number, ms: number) => void;
+  /** Where /errors is. */
+  readonly origin: string;
   readonly log: Log;
 };
 
@@ -49,7 +51,7 @@ async function admit(route: Route, params: Readonly<Record<string, string>>, req
 }
 
 /** Turns whatever was thrown into an answer; bugs are logged whole and shown as an id only. */
-function render(error: unknown, context: Context<Env>, ray: string, log: Log): Response {
+function render(error: unknown, context: Context<Env>, ray: string, { log, origin }: ApiOptions): Response {
   const known =
     error instanceof PlatformError
       ? error
@@ -58,7 +60,7 @@ function render(error: unknown, context: Context<Env>, ray: string, log: Log): R
   else log.debug({ ray, code: known.code, detail: known.detail }, known.message);
   // The Node adapter drops statusText, and wrangler prints nothing else of a failed admission.
   if (context.env.outgoing) context.env.outgoing.statusMessage = reasonPhrase(known);
-  return failure(known);
+  return failure(known, origin);
 }
 
 function decoded(params: Readonly<Record<string, string>>): Record<string, string> {
@@ -87,7 +89,7 @@ export function createApi(options: ApiOptions): Hono<Env> {
         ...admitted,
       });
     } catch (error) {
-      response = render(error, context, ray, options.log);
+      response = render(error, context, ray, options);
     }
     response.headers.set("cf-ray", ray);
     options.observe(`${route.method} ${route.path}`, response.status, performance.now() - startedAt);
@@ -101,7 +103,7 @@ export function createApi(options: ApiOptions): Hono<Env> {
       methods.length > 0
         ? new PlatformError("method_not_allowed", { message: `${context.req.method} is not allowed here; ${methods.join(", ")} is.` })
         : new PlatformError("route_not_found", { message: `There is no ${context.req.method} ${path}.` });
-    const response = render(error, context, "-", options.log);
+    const response = render(error, context, "-", options);
     if (methods.length > 0) response.headers.set("allow", [...new Set(methods)].join(", "));
     return response;
   });

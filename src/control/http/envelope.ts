@@ -4,8 +4,6 @@ import type { PlatformError } from "../../kernel/errors.ts";
 
 export type ResultInfo = Record<string, number | string>;
 
-const DOCUMENTATION = "https://github.com/mayfly-host/mayfly/blob/main/docs/errors.md";
-
 const json = (body: unknown, status: number, headers: Record<string, string> = {}): Response =>
   new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", "cache-control": "no-store", ...headers } });
 
@@ -17,14 +15,17 @@ export function success(result: unknown, options: { readonly status?: number; re
   );
 }
 
-/** A refusal or failure: what is wrong, then the next step, as both reach the agent through the client's output. */
-export function failure(error: PlatformError): Response {
+/**
+ * A refusal or failure: what is wrong, then the next step, as both reach the agent through the client's output.
+ * @param origin of this installation, whose /errors explains every code
+ */
+export function failure(error: PlatformError, origin: string): Response {
   const headers: Record<string, string> = {};
   if (error.retryAfterSeconds !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterSeconds)));
   if (error.status === 401) headers["www-authenticate"] = 'Bearer realm="mayfly"';
   const body = {
     success: false,
-    errors: [{ code: error.number, message: `${error.message} ${error.next}`, documentation_url: `${DOCUMENTATION}#${error.code}` }],
+    errors: [{ code: error.number, message: `${error.message} ${error.next}`, documentation_url: `${origin}/errors#${error.code}` }],
     messages: [],
     result: null,
   };
