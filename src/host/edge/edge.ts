@@ -10,6 +10,7 @@ import { clientAddresses } from "./client-address.ts";
 import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
 import { newRay, readRequestHeaders, state, type RequestHeaders } from "./headers.ts";
 import { readHost } from "./host-name.ts";
+import { hasBody } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
 import { requestCf } from "./request-cf.ts";
 
@@ -82,11 +83,10 @@ function framed(headers: RequestHeaders, incoming: IncomingMessage, upgrade: boo
     return { flat, hasBody: false };
   }
   const length = incoming.headers["content-length"];
-  const chunked = incoming.headers["transfer-encoding"] !== undefined;
-  if (chunked) flat.push("Transfer-Encoding", "chunked");
+  if (incoming.headers["transfer-encoding"] !== undefined) flat.push("Transfer-Encoding", "chunked");
   // Node would announce a chunked body for these.
   else if (length === undefined && /^(POST|PUT|PATCH)$/.test(incoming.method ?? "")) flat.push("Content-Length", "0");
-  return { flat, hasBody: chunked || (length !== undefined && Number(length) > 0) };
+  return { flat, hasBody: hasBody(incoming) };
 }
 
 const asksForWebSocket = (incoming: IncomingMessage): boolean =>
@@ -111,8 +111,6 @@ export function createEdge(options: EdgeOptions): Edge {
   const exchange: ExchangeOptions = { capsules: options.capsules, log: options.log, onDone: done, onRetry: options.onRetry ?? (() => {}) };
 
   const refuse = (incoming: IncomingMessage, outgoing: ServerResponse, page: Page): void => {
-    // Whatever body there is stays unread.
-    outgoing.shouldKeepAlive = incoming.readableEnded && outgoing.shouldKeepAlive;
     outgoing.on("finish", () => done("page", page.status, 0));
     sendPage(incoming, outgoing, page, newRay());
   };
@@ -129,7 +127,8 @@ export function createEdge(options: EdgeOptions): Edge {
     const ray = newRay();
     const peer = incoming.socket.remoteAddress ?? "";
     const told = from === null && clients.trusts(peer) ? headers.forwardedProto?.toLowerCase() : undefined;
-    const { flat, hasBody } = framed(headers, incoming, upgrade !== null);
+    const framing = framed(headers, incoming, upgrade !== null);
+    const { flat } = framing;
     if (from !== null && headers.hosts === 0) flat.push("Host", target.authority);
     const statement = {
       address: from === null ? clients.of(peer, headers.forwardedFor) : WORKER_ADDRESS,
@@ -138,7 +137,15 @@ export function createEdge(options: EdgeOptions): Edge {
       cf: cf(incoming.httpVersion, headers.acceptEncoding),
     } as const;
     state(flat, statement, options);
-    const asked: Asked = { label: addressed.label, host: addressed.host, path: target.path, ray, headers: flat, hasBody, upgrade };
+    const asked: Asked = {
+      label: addressed.label,
+      host: addressed.host,
+      path: target.path,
+      ray,
+      headers: flat,
+      hasBody: framing.hasBody,
+      upgrade,
+    };
     new Exchange(exchange, asked, incoming, outgoing).start();
   };
 

@@ -6,6 +6,7 @@ import type { Log } from "../../kernel/log.ts";
 import type { Answerer, Capsules, Lease } from "../contract.ts";
 import { onAbort } from "./cut.ts";
 import { responseHeaders } from "./headers.ts";
+import { endOnceRead } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
 import { joinSockets } from "./tunnel.ts";
 
@@ -51,6 +52,8 @@ export class Exchange {
   #resets = 0;
   #bodyStarted = false;
   #answered = false;
+  /** The Worker's response has come to its end, or the edge's own page was sent. */
+  #whole = false;
   #over = false;
 
   constructor(options: ExchangeOptions, asked: Asked, incoming: IncomingMessage, outgoing: ServerResponse) {
@@ -99,8 +102,7 @@ export class Exchange {
   #page(page: Page): void {
     this.#outcome = "page";
     this.#answered = true;
-    // A caller who waits for 100 Continue may send the body or not: the connection cannot be used again.
-    if (this.#asked.hasBody && !this.#bodyStarted) this.#outgoing.shouldKeepAlive = false;
+    this.#whole = true;
     sendPage(this.#incoming, this.#outgoing, page, this.#asked.ray);
   }
 
@@ -147,7 +149,7 @@ export class Exchange {
     const outgoing = this.#outgoing;
     this.#answered = true;
     this.#outcome = "proxied";
-    const { host, ray } = this.#asked;
+    const { host, ray, hasBody } = this.#asked;
     const headers = responseHeaders(response.rawHeaders, response.headers.connection, host, ray);
     try {
       outgoing.writeHead(response.statusCode ?? 502, response.statusMessage ?? "", headers);
@@ -160,7 +162,7 @@ export class Exchange {
     const length = Number(response.headers["content-length"]);
     let sent = false;
     response.on("data", (chunk: Buffer) => {
-      if (!sent && chunk.length === length && length <= MAX_ONE_WRITE_BYTES) {
+      if (!sent && !hasBody && chunk.length === length && length <= MAX_ONE_WRITE_BYTES) {
         // Node joins a text, but not a buffer, with the head before it: one packet. Latin-1 keeps every byte.
         sent = true;
         outgoing.end(chunk.toString("latin1"), "latin1");
@@ -172,7 +174,8 @@ export class Exchange {
     outgoing.on("drain", () => response.resume());
     response.on("end", () => {
       sent = true;
-      if (!outgoing.writableEnded) outgoing.end();
+      this.#whole = true;
+      if (!outgoing.writableEnded) endOnceRead(this.#incoming, outgoing);
     });
     response.on("error", () => outgoing.destroy());
     // Headers usually leave with the first bytes of the body; an event stream may have none for long.
@@ -203,7 +206,7 @@ export class Exchange {
     if (this.#over || upstream !== this.#upstream) return;
     if (this.#answered) {
       // Too late to say anything: a body cut short must look like one.
-      if (!this.#outgoing.writableEnded) this.#outgoing.destroy();
+      if (!this.#whole) this.#outgoing.destroy();
       return;
     }
     if (error.syscall === "connect" && !this.#bodyStarted && this.#refusals < REFUSED_WAITS_MS.length) {

@@ -2,6 +2,7 @@
 // plain text to everybody else. Nothing here is stored by caches, and every text names the next step.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Tombstone } from "../../capsule/spec.ts";
+import { endOnceRead, hasBody } from "./linger.ts";
 
 export type Page = {
   readonly status: 400 | 404 | 410 | 421 | 431 | 502 | 503;
@@ -120,6 +121,7 @@ function render(page: Page, as: keyof typeof TYPES): string {
 
 /** Answers with a page and ends the response. */
 export function sendPage(incoming: IncomingMessage, outgoing: ServerResponse, page: Page, ray: string): void {
+  if (hasBody(incoming)) outgoing.shouldKeepAlive = false;
   const as = form(incoming.headers.accept);
   const body = Buffer.from(render(page, as));
   outgoing.writeHead(page.status, {
@@ -132,5 +134,8 @@ export function sendPage(incoming: IncomingMessage, outgoing: ServerResponse, pa
     "CF-Ray": ray,
     ...(page.retryAfterSeconds === undefined ? {} : { "Retry-After": page.retryAfterSeconds }),
   });
-  outgoing.end(body);
+  outgoing.write(body);
+  // A caller who waits for 100 Continue may send the body or not.
+  if (incoming.headers.expect === undefined) endOnceRead(incoming, outgoing);
+  else outgoing.end();
 }
