@@ -1,6 +1,6 @@
 // The verifier's arithmetic, run on its thread. Every segment is verified: chains of other challenges are valid
 // wherever one of theirs is spliced in, so a sample would miss the one segment that is wrong.
-import { hash, randomFillSync } from "node:crypto";
+import { hash } from "node:crypto";
 import { CHECKPOINT_BYTES, type Work } from "./challenge.ts";
 
 export type Verdict = {
@@ -10,25 +10,16 @@ export type Verdict = {
   readonly hashes: number;
 };
 
-/** The numbers below `count` in an order that no sender can foresee. */
-function shuffled(count: number): Uint32Array {
-  const order = Uint32Array.from({ length: count }, (_, index) => index);
-  const random = randomFillSync(new Uint32Array(count));
-  for (let last = count - 1; last > 0; last--) {
-    const other = (random[last] ?? 0) % (last + 1);
-    const moved = order[last] ?? 0;
-    order[last] = order[other] ?? 0;
-    order[other] = moved;
-  }
-  return order;
-}
-
-/** Verifies the k segments between k + 1 checkpoints of 32 bytes, in random order, stopping at the first that is wrong. */
+/**
+ * Verifies the k segments between k + 1 checkpoints of 32 bytes, front to back, stopping at the first that is wrong.
+ * In this order a forgery never costs us more than one segment beyond what its sender paid: j right segments from a
+ * fresh seed are j·g hashes of theirs. In a random one, a seed with any old chain behind it costs us half of all.
+ */
 export function verifyChain(checkpoints: Uint8Array<ArrayBuffer>, { k, g }: Work): Verdict {
   const all = Buffer.from(checkpoints.buffer, checkpoints.byteOffset, checkpoints.byteLength);
   const h = Buffer.alloc(CHECKPOINT_BYTES);
   let hashes = 0;
-  for (const segment of shuffled(k)) {
+  for (let segment = 0; segment < k; segment++) {
     const from = segment * CHECKPOINT_BYTES;
     const to = from + CHECKPOINT_BYTES;
     all.copy(h, 0, from, to);
