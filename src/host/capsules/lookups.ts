@@ -7,6 +7,8 @@ import { BoundedMap } from "./bounded-map.ts";
 
 const MAX_REMEMBERED = 10_000;
 const MAX_ASKED_AT_ONCE = 64;
+/** Control looks up rows; when it takes longer it is in trouble. */
+const ANSWER_WITHIN_MS = 5_000;
 
 /** Control's answer without the spec, which went where it belongs; `down` when control cannot be asked. */
 export type Found = Exclude<LookupAnswer, { kind: "spec" }> | { readonly kind: "applied" } | { readonly kind: "down" };
@@ -16,6 +18,7 @@ export class Lookups {
   readonly #take: (answer: LookupAnswer) => Promise<void>;
   readonly #clock: Clock;
   readonly #believedMs: number;
+  #asking = 0;
   readonly #asked = new Map<string, Promise<Found>>();
   readonly #remembered = new BoundedMap<string, { readonly untilMs: number; readonly found: Found }>(MAX_REMEMBERED);
 
@@ -32,7 +35,7 @@ export class Lookups {
     if (remembered !== undefined && this.#clock.now() < remembered.untilMs) return Promise.resolve(remembered.found);
     let asked = this.#asked.get(label);
     if (asked === undefined) {
-      if (this.#asked.size >= MAX_ASKED_AT_ONCE) return Promise.resolve({ kind: "down" });
+      if (this.#asking >= MAX_ASKED_AT_ONCE) return Promise.resolve({ kind: "down" });
       asked = this.#ask(label).finally(() => this.#asked.delete(label));
       this.#asked.set(label, asked);
     }
@@ -48,12 +51,27 @@ export class Lookups {
 
   async #answer(label: string): Promise<Found> {
     try {
-      const answer = await this.#control.lookup(label);
+      const answer = await this.#fromControl(label);
+      if (answer === null) return { kind: "down" };
+      // Not counted as asking: one account that takes long to apply must not keep others from being asked for.
       await this.#take(answer);
       return answer.kind === "spec" ? { kind: "applied" } : answer;
     } catch (error) {
       if (error instanceof PlatformError) return { kind: "down" };
       throw error;
+    }
+  }
+
+  /** Null when control takes too long. */
+  async #fromControl(label: string): Promise<LookupAnswer | null> {
+    this.#asking++;
+    const late = Promise.withResolvers<null>();
+    const timer = setTimeout(() => late.resolve(null), ANSWER_WITHIN_MS);
+    try {
+      return await Promise.race([this.#control.lookup(label), late.promise]);
+    } finally {
+      clearTimeout(timer);
+      this.#asking--;
     }
   }
 }

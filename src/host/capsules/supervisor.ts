@@ -202,7 +202,9 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   async #start(spec: CapsuleSpec, signal: AbortSignal): Promise<Run> {
-    using _place = await this.#starting.enter(signal);
+    using place = await this.#starting.enter(signal);
+    // The gate evens out storms; code that hangs while it starts must not keep it shut.
+    const slow = setTimeout(() => place[Symbol.dispose](), this.#bounds.gateMs);
     const parts: RunParts = this.#options;
     const timer = this.measures.startSeconds.startTimer();
     try {
@@ -213,6 +215,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
     } catch (error) {
       this.measures.startFailures.inc();
       throw error;
+    } finally {
+      clearTimeout(slow);
     }
   }
 
@@ -255,7 +259,10 @@ export class Supervisor implements Capsules, AsyncDisposable {
   /** Acts on what control says should be; a spec of an account that ended here meanwhile is out of date. */
   async #obey(answer: LookupAnswer): Promise<void> {
     if (answer.kind === "tombstone") await this.end(answer.tombstone);
-    if (answer.kind === "spec" && !this.#ended.has(answer.spec.account)) await this.apply(answer.spec);
+    if (answer.kind !== "spec" || this.#ended.has(answer.spec.account)) return;
+    const held = this.#capsules.get(answer.spec.account)?.known?.generation ?? -1;
+    // What is held already is not waited for: it may be draining.
+    if (answer.spec.generation > held) await this.apply(answer.spec);
   }
 
   async #tick(): Promise<void> {

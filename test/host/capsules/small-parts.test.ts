@@ -171,6 +171,19 @@ describe("lookups", () => {
   });
 });
 
+describe("a lookup whose spec takes long to apply", () => {
+  test("never keeps others from being asked for", async () => {
+    const applied = Promise.withResolvers<void>();
+    const lookups = new Lookups({ lookup: async () => ({ kind: "none" }) }, () => applied.promise, systemClock, 1_000);
+    const slow = Array.from({ length: 100 }, (_, i) => lookups.ask(`l${i}--slow`));
+    await sleep(5);
+    const other = lookups.ask("app--other");
+    applied.resolve();
+    assert.deepEqual(await other, { kind: "none" });
+    await Promise.all(slow);
+  });
+});
+
 describe("mishaps", () => {
   test("pause longer each time, and are too many at last; old ones are forgotten", () => {
     let nowMs = 0;

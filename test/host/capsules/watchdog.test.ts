@@ -125,6 +125,17 @@ describe("many accounts", () => {
     assert.ok(most <= 4, `${most} at once`);
   });
 
+  test("code that hangs while it starts does not keep others from starting", async () => {
+    await using b = await bench({ bounds: { maxStarting: 1, gateMs: 100, startMs: 1_500 } });
+    const hangs = await b.deploy("for (;;) {}");
+    const other = await b.deploy(answering('"other"'));
+    const hanging = b.supervisor.open(hangs.label);
+    await awaitUntil(() => b.sandbox.alive.size === 1, { what: "the hanging start has begun", everyMs: 1 });
+    assert.equal(await get(b.supervisor, other.label), "other");
+    assert.equal((await hanging).kind, "unavailable");
+    assert.equal(b.sandbox.alive.size, 1, "what does not start is killed");
+  });
+
   test("never more processes than allowed, the least recently used idle one makes room", async () => {
     await using b = await bench({ capsulesHot: 2 });
     const [first, second, third] = [await b.deploy(answering('"1"')), await b.deploy(answering('"2"')), await b.deploy(answering('"3"'))];
