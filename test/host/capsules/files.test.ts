@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -110,6 +111,23 @@ describe("putting a file", () => {
     );
     await rm(join(data, "accounts"));
     await files.put(account, "code", sha256("x"), Buffer.from("x"));
+  });
+
+  test("a full disk is told as such, leaves no part of a file, and nothing acknowledged is lost", async (t) => {
+    if (!isRoot) return t.skip("needs root: mounting a small tmpfs");
+    const { data, files, account } = await scene(t);
+    if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", data]).status !== 0)
+      return t.skip("needs the right to mount a tmpfs");
+    t.after(() => void spawnSync("umount", ["-l", data]));
+    const [small, large] = [randomBytes(50_000), randomBytes(400_000)];
+    await files.put(account, "code", sha256(small), small);
+    await assert.rejects(
+      files.put(account, "code", sha256(large), large),
+      (error) =>
+        error instanceof PlatformError && error.code === "capsule_failed" && /disk of this installation is full/.test(error.message),
+    );
+    assert.deepEqual(await readdir(join(files.directory(account), "code")), [sha256(small)]);
+    assert.deepEqual(Buffer.from(await files.readCode(account, sha256(small))), small);
   });
 
   test("a link in the place of a file is never followed", async (t) => {
@@ -307,13 +325,12 @@ describe("size and ownership", () => {
     await files.setOwner(account, 61_234);
     await chmod(data, 0o711);
     const root = join(files.directory(account), "assets", treePath({ files: listed }));
-    const mayRead = async (path: string): Promise<boolean> => {
-      const { spawnSync } = await import("node:child_process");
+    const mayRead = (path: string): boolean => {
       return spawnSync("/bin/cat", [path], { uid: 61_234, gid: 61_234 }).status === 0;
     };
-    assert.ok(await mayRead(`${root}/a/early.txt`));
-    assert.ok(await mayRead(`${root}/a/b/late.txt`));
-    assert.equal(await mayRead(join(files.directory(account), "code", late)), false);
+    assert.ok(mayRead(`${root}/a/early.txt`));
+    assert.ok(mayRead(`${root}/a/b/late.txt`));
+    assert.equal(mayRead(join(files.directory(account), "code", late)), false);
     const state = await lstat(join(files.directory(account), "state"));
     assert.deepEqual([state.uid, state.gid, state.mode & 0o7777], [61_234, 61_234, 0o700]);
     const top = await lstat(files.directory(account));
