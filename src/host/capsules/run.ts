@@ -1,6 +1,5 @@
 // One life of one capsule's process, from launch to the last trace of it: its sockets, its leases, its end.
 // Whatever way it ends, `ended` aborts, connections are dropped and the egress closes.
-import { chmod } from "node:fs/promises";
 import type { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -171,8 +170,6 @@ async function launch(
   const egressPath = join(directories.process, EGRESS_SOCKET);
   const egress = await parts.egress.open(spec.account, egressPath, spec.limits);
   try {
-    // The directory, not the socket, keeps others out.
-    await chmod(egressPath, 0o666);
     const process = await parts.sandbox.launch({
       uid,
       directory,

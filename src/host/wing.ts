@@ -1,0 +1,119 @@
+// The parts of this wing, put together from plain options: main.ts hands it the settings, tests their own.
+// A weak sandbox never serves strangers: on its rungs the edge listens on loopback only.
+import { execFile } from "node:child_process";
+import type { AddressInfo } from "node:net";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
+import type { Clock } from "../kernel/clock.ts";
+import type { Log } from "../kernel/log.ts";
+import { createCapsuleHost } from "./capsules/capsule-host.ts";
+import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./capsules/config.ts";
+import { AccountFiles } from "./capsules/files.ts";
+import type { Bounds } from "./capsules/parts.ts";
+import { workerdBinary } from "./capsules/sandbox/binary.ts";
+import { createSandbox } from "./capsules/sandbox/sandbox.ts";
+import { Supervisor } from "./capsules/supervisor.ts";
+import { createTrials } from "./capsules/trial.ts";
+import type { InnerDoor, Rung } from "./contract.ts";
+import { createEdge, type Edge } from "./edge/edge.ts";
+import { createEgress } from "./egress/egress.ts";
+
+export type WingOptions = {
+  /** Exists; accounts lie below it. */
+  readonly data: string;
+  /** Exists; sockets lie below it. */
+  readonly run: string;
+  readonly edgePort: number;
+  readonly edgeBind: string;
+  readonly edgeDomain: string;
+  readonly edgeUrl: URL;
+  readonly trustedProxies: readonly string[];
+  readonly capsulesHot: number;
+  readonly idleMs: number;
+  /** Of an account whose spec was not seen yet. */
+  readonly maxDiskBytes: number;
+  readonly sandbox: "auto" | Rung;
+  readonly control: CapsuleControl;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly bounds?: Partial<Bounds>;
+};
+
+export type Wing = AsyncDisposable & {
+  readonly capsuleHost: CapsuleHost;
+  readonly rung: Rung;
+  readonly missing: readonly string[];
+  /** Where the edge listens. */
+  readonly edgePort: number;
+};
+
+/** Whether only this machine can connect there. */
+export function isLoopback(bind: string): boolean {
+  if (isIP(bind) === 4) return bind.startsWith("127.");
+  return bind === "localhost" || bind === "::1";
+}
+
+/** @throws Error in words for the operator when strangers could reach what a weak sandbox holds */
+export function refuseOpenEdge(rung: Rung, edgeBind: string, missing: readonly string[]): void {
+  if (rung === "bubblewrap-root" || rung === "bubblewrap-user" || isLoopback(edgeBind)) return;
+  throw new Error(
+    `The sandbox "${rung}" is for trusted code, so the edge listens on loopback only, not on ${edgeBind}: ` +
+      `set MAYFLY_EDGE_BIND to 127.0.0.1, or give this machine what better sandboxes lack. ${missing.join(". ")}`,
+  );
+}
+
+function listen(edge: Edge, port: number, bind: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    edge.server.once("error", reject);
+    edge.server.listen(port, bind, () => resolve((edge.server.address() as AddressInfo).port));
+  });
+}
+
+/** Brings the wing up; on failure everything that was up is taken down again. */
+export async function openWing(options: WingOptions): Promise<Wing> {
+  const { clock, log, run: runDirectory } = options;
+  const accountsDirectory = join(options.data, "accounts");
+  const workerd = workerdBinary();
+  await using stack = new AsyncDisposableStack();
+  const sandbox = stack.use(await createSandbox({ runDirectory, accountsDirectory, workerd, rung: options.sandbox, log }));
+  refuseOpenEdge(sandbox.rung, options.edgeBind, sandbox.missing);
+  const { stdout } = await promisify(execFile)(workerd, ["--version"]);
+  const files = new AccountFiles({ data: options.data, clock, maxDiskBytes: options.maxDiskBytes });
+
+  // The edge asks the supervisor, whose capsules' egress leads back to the edge: tied once both are there.
+  let edge: Edge | null = null;
+  const inner: InnerDoor = {
+    request: (from, incoming, outgoing) => (edge === null ? outgoing.destroy() : edge.inner.request(from, incoming, outgoing)),
+    upgrade: (from, incoming, socket, head) => (edge === null ? socket.destroy() : edge.inner.upgrade(from, incoming, socket, head)),
+  };
+  const egress = createEgress({ edgeDomain: options.edgeDomain, inner, log });
+  edge = createEdge({
+    capsules: { open: (label) => supervisor.open(label) },
+    domain: options.edgeDomain,
+    publicScheme: options.edgeUrl.protocol === "https:" ? "https" : "http",
+    trustedProxies: options.trustedProxies,
+    cfBlobHeader: CF_BLOB_HEADER,
+    forwardedProtoHeader: FORWARDED_PROTO_HEADER,
+    log,
+    onDone: (outcome, status, durationMs) => {
+      supervisor.measures.requests.inc({ outcome, status: String(Math.floor(status / 100)) });
+      supervisor.measures.requestSeconds.observe(durationMs / 1_000);
+    },
+    onRetry: () => supervisor.measures.retries.inc(),
+  });
+  const opened = edge;
+  stack.defer(() => opened.close());
+  const supervisor: Supervisor = stack.use(new Supervisor({ ...options, sandbox, egress, files, accountsDirectory, runDirectory }));
+  const trials = createTrials({ sandbox, files, clock });
+  const edgePort = await listen(edge, options.edgePort, options.edgeBind);
+  const up = stack.move();
+  return {
+    capsuleHost: createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion: stdout.trim() }),
+    rung: sandbox.rung,
+    missing: sandbox.missing,
+    edgePort,
+    [Symbol.asyncDispose]: () => up.disposeAsync(),
+  };
+}
