@@ -116,18 +116,20 @@ describe("putting a file", () => {
   test("a full disk is told as such, leaves no part of a file, and nothing acknowledged is lost", async (t) => {
     if (!isRoot) return t.skip("needs root: mounting a small tmpfs");
     const { data, files, account } = await scene(t);
-    if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", data]).status !== 0)
+    if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", data]).status !== 0) {
       return t.skip("needs the right to mount a tmpfs");
-    t.after(() => void spawnSync("umount", ["-l", data]));
-    const [small, large] = [randomBytes(50_000), randomBytes(400_000)];
-    await files.put(account, "code", sha256(small), small);
-    await assert.rejects(
-      files.put(account, "code", sha256(large), large),
-      (error) =>
-        error instanceof PlatformError && error.code === "capsule_failed" && /disk of this installation is full/.test(error.message),
-    );
-    assert.deepEqual(await readdir(join(files.directory(account), "code")), [sha256(small)]);
-    assert.deepEqual(Buffer.from(await files.readCode(account, sha256(small))), small);
+    }
+    try {
+      const [small, large] = [randomBytes(50_000), randomBytes(400_000)];
+      await files.put(account, "code", sha256(small), small);
+      await assert.rejects(files.put(account, "code", sha256(large), large), (error) => {
+        return error instanceof PlatformError && error.code === "capsule_failed" && /disk of this installation is full/.test(error.message);
+      });
+      assert.deepEqual(await readdir(join(files.directory(account), "code")), [sha256(small)]);
+      assert.deepEqual(Buffer.from(await files.readCode(account, sha256(small))), small);
+    } finally {
+      spawnSync("umount", ["-l", data]);
+    }
   });
 
   test("a link in the place of a file is never followed", async (t) => {
