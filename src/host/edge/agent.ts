@@ -33,7 +33,10 @@ class CapsuleAgent extends Agent {
   }
 }
 
+/** workerd closes a connection that was idle for 5 s; given up before, no request meets a closing one. */
+const IDLE_MS = 4_000;
+
 /** An agent for `Lease.agent`: one per capsule process, destroyed with it. */
 export function capsuleAgent(): Agent {
-  return new CapsuleAgent({ keepAlive: true, scheduling: "lifo", maxFreeSockets: 64 });
+  return new CapsuleAgent({ keepAlive: true, scheduling: "lifo", maxFreeSockets: 64, timeout: IDLE_MS });
 }

@@ -1,6 +1,6 @@
 // The only way in. A host name is one label before the edge domain; what stands behind it answers, or a page
 // says why nothing does. Nothing a caller writes can speak for the platform or reach another account's socket.
-import { createServer, ServerResponse, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "../../kernel/log.ts";
@@ -13,6 +13,7 @@ import { readHost } from "./host-name.ts";
 import { hasBody } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
 import { requestCf } from "./request-cf.ts";
+import { responseOn } from "./tunnel.ts";
 
 export type EdgeOptions = {
   readonly capsules: Capsules;
@@ -91,16 +92,6 @@ function framed(headers: RequestHeaders, incoming: IncomingMessage, upgrade: boo
 
 const asksForWebSocket = (incoming: IncomingMessage): boolean =>
   incoming.method === "GET" && incoming.headers.upgrade?.toLowerCase() === "websocket";
-
-/** A response to write on a socket that Node's HTTP server has let go of. */
-function responseOn(incoming: IncomingMessage, socket: Socket): ServerResponse {
-  const outgoing = new ServerResponse(incoming);
-  outgoing.shouldKeepAlive = false;
-  socket.on("error", () => socket.destroy());
-  outgoing.assignSocket(socket);
-  outgoing.on("finish", () => socket.destroySoon());
-  return outgoing;
-}
 
 /** Makes the edge. @throws Error when `trustedProxies` holds what is no address or range */
 export function createEdge(options: EdgeOptions): Edge {

@@ -1,4 +1,6 @@
 // Two sockets that have become one: bytes pass both ways with back-pressure, and neither outlives the other.
+import { ServerResponse, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
 type Flushing = Duplex & { destroySoon?: () => void };
@@ -36,4 +38,14 @@ function follow(from: Duplex, to: Duplex, { halfOpen }: JoinOptions): void {
     finish(to);
     finish(from);
   });
+}
+
+/** A response to write on a socket that Node's HTTP server has let go of. */
+export function responseOn(incoming: IncomingMessage, socket: Socket): ServerResponse {
+  const outgoing = new ServerResponse(incoming);
+  outgoing.shouldKeepAlive = false;
+  socket.on("error", () => socket.destroy());
+  outgoing.assignSocket(socket);
+  outgoing.on("finish", () => socket.destroySoon());
+  return outgoing;
 }
