@@ -35,18 +35,21 @@ export function unescapeMount(text: string): string {
 
 type Mount = { readonly root: string; readonly point: string; readonly type: string; readonly options: readonly string[] };
 
-function cgroupMounts(): Mount[] {
-  if (!existsSync("/proc/self/mountinfo")) return [];
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .flatMap((line) => {
-      const [before = "", after = ""] = line.split(" - ");
-      const [, , , root = "", point = ""] = before.split(" ");
-      const [type = "", , options = ""] = after.split(" ");
-      return type.startsWith("cgroup")
-        ? [{ root: unescapeMount(root), point: unescapeMount(point), type, options: options.split(",") }]
-        : [];
-    });
+/** Texts of /proc/self/mountinfo and /proc/self/cgroup; both empty where there is no such thing. */
+export type GroupTexts = { readonly mounts: string; readonly own: string };
+
+function machineTexts(): GroupTexts {
+  const read = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8") : "");
+  return { mounts: read("/proc/self/mountinfo"), own: read("/proc/self/cgroup") };
+}
+
+function cgroupMounts(text: string): Mount[] {
+  return text.split("\n").flatMap((line) => {
+    const [before = "", after = ""] = line.split(" - ");
+    const [, , , root = "", point = ""] = before.split(" ");
+    const [type = "", , options = ""] = after.split(" ");
+    return type.startsWith("cgroup") ? [{ root: unescapeMount(root), point: unescapeMount(point), type, options: options.split(",") }] : [];
+  });
 }
 
 /** This process's own group in a hierarchy, as a path below the mount; a container may see only a part of the tree. */
@@ -55,9 +58,9 @@ function ownDirectory(mount: Mount, path: string): string {
   return path === mount.root || path.startsWith(`${mount.root}/`) ? join(mount.point, path.slice(mount.root.length)) : mount.point;
 }
 
-function ownPaths(): Map<string, string> {
+function ownPaths(text: string): Map<string, string> {
   const paths = new Map<string, string>();
-  for (const line of readFileSync("/proc/self/cgroup", "utf8").split("\n")) {
+  for (const line of text.split("\n").filter(Boolean)) {
     const [, controllers = "", ...path] = line.split(":");
     for (const controller of controllers.split(",")) paths.set(controller, path.join(":"));
   }
@@ -226,9 +229,9 @@ function createLaunch(hierarchies: readonly Hierarchy[], name: string, limits: L
  * @param name the directory of ours in each hierarchy, such as `mayfly-1a2b3c4d`.
  * @param without controllers that something cheaper stands in for (each version 1 hierarchy costs some ms a launch).
  */
-export function openGroups(name: string, without: readonly Controller[] = []): Groups {
-  const mounts = cgroupMounts();
-  const paths: ReadonlyMap<string, string> = mounts.length > 0 ? ownPaths() : new Map<string, string>();
+export function openGroups(name: string, without: readonly Controller[] = [], texts: GroupTexts = machineTexts()): Groups {
+  const mounts = cgroupMounts(texts.mounts);
+  const paths = ownPaths(texts.own);
   const version1 = openVersion1(mounts, paths, name, without);
   const missing = CONTROLLERS.filter((controller) => !version1.some(({ controllers }) => controllers.includes(controller)));
   const hierarchies = [...version1, ...openVersion2(mounts, paths, name, missing)];

@@ -1,12 +1,14 @@
 // As root a capsule runs as a user of its own, who cannot enter a 0700 data directory: the accounts and the binary
 // are bound into the run directory, which anyone may pass through and nobody may list. Mounts never outlive their sandbox.
 import { execFile } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { unescapeMount } from "./cgroups.ts";
 
 const run = promisify(execFile);
+
+const ACCOUNTS = "accounts";
 
 export type Stage = {
   /** The binary, where any user can execute it. */
@@ -42,6 +44,9 @@ function mountsBelow(directory: string): string[] {
 export async function unstage(runDirectory: string): Promise<void> {
   if (!existsSync("/proc/self/mountinfo")) return;
   for (const point of mountsBelow(runDirectory)) await run("umount", ["-l", point]);
+  // Never recursive: were the mount still there, this would erase every account.
+  const mountPoint = join(runDirectory, ACCOUNTS);
+  if (existsSync(mountPoint)) rmdirSync(mountPoint);
 }
 
 /**
@@ -50,7 +55,7 @@ export async function unstage(runDirectory: string): Promise<void> {
  */
 export async function stage(runDirectory: string, accountsDirectory: string, workerd: string): Promise<Stage> {
   await unstage(runDirectory);
-  const staged: Stage = { workerd: join(runDirectory, "workerd"), accounts: join(runDirectory, "accounts") };
+  const staged: Stage = { workerd: join(runDirectory, "workerd"), accounts: join(runDirectory, ACCOUNTS) };
   mkdirSync(accountsDirectory, { recursive: true });
   chmodSync(accountsDirectory, 0o711);
   mkdirSync(staged.accounts, { recursive: true });

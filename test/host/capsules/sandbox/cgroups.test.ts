@@ -1,0 +1,65 @@
+// Groups of version 2 on a directory that looks like one, since the machines that run these tests may have version 1.
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { openGroups, unescapeMount } from "../../../../src/host/capsules/sandbox/cgroups.ts";
+import { temporaryDirectory } from "../../../fixtures/temporary-directory.ts";
+
+const mount = (point: string, root = "/"): string => `31 24 0:26 ${root} ${point} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate`;
+
+function group(directory: string, controllers: string): string {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "cgroup.controllers"), `${controllers}\n`);
+  writeFileSync(join(directory, "cgroup.subtree_control"), "");
+  writeFileSync(join(directory, "cgroup.procs"), "");
+  return directory;
+}
+
+describe("control groups of version 2", () => {
+  test("a launch joins one group, with its memory, share and number of processes bounded before it runs", async () => {
+    await using directory = await temporaryDirectory("groups");
+    const own = group(join(directory.path, "system.slice", "mayfly.service"), "cpuset cpu io memory pids");
+    const groups = openGroups("mayfly-x", [], { mounts: mount(directory.path), own: "0::/system.slice/mayfly.service\n" });
+    assert.deepEqual(groups.directories, [join(own, "mayfly-x")]);
+    assert.deepEqual([...groups.controllers], ["memory", "cpu", "pids"]);
+    assert.equal(readFileSync(join(own, "cgroup.subtree_control"), "utf8"), "+memory +cpu +pids");
+    const launch = groups.create({ memoryBytes: 268_435_456, cpuWeight: 100, maxProcesses: 32 });
+    assert.deepEqual(launch.joins, [join(own, "mayfly-x", "c1", "cgroup.procs")]);
+    const value = (file: string): string => readFileSync(join(own, "mayfly-x", "c1", file), "utf8");
+    assert.deepEqual(["memory.max", "memory.swap.max", "memory.oom.group", "cpu.weight", "pids.max"].map(value), [
+      "268435456",
+      "0",
+      "1",
+      "10",
+      "32",
+    ]);
+    assert.equal(launch.outOfMemory(), false);
+    writeFileSync(join(own, "mayfly-x", "c1", "memory.events"), "low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\n");
+    writeFileSync(join(own, "mayfly-x", "c1", "cpu.stat"), "usage_usec 123000\nuser_usec 100000\n");
+    assert.deepEqual([launch.outOfMemory(), launch.cpuMs()], [true, 123]);
+  });
+
+  test("a container sees its part of the tree at the mount, and its group's path is taken from there", async () => {
+    await using directory = await temporaryDirectory("groups");
+    group(directory.path, "cpu memory pids");
+    const groups = openGroups("mayfly-x", [], { mounts: mount(directory.path, "/docker/1a"), own: "0::/docker/1a\n" });
+    assert.deepEqual(groups.directories, [join(directory.path, "mayfly-x")]);
+  });
+
+  test("where no controller is offered there are no groups, and a launch joins none", async () => {
+    await using directory = await temporaryDirectory("groups");
+    group(directory.path, "hugetlb");
+    const groups = openGroups("mayfly-x", [], { mounts: mount(directory.path), own: "0::/\n" });
+    assert.deepEqual(
+      [groups.controllers.size, groups.directories, groups.create({ memoryBytes: 1, cpuWeight: 2, maxProcesses: 1 }).joins],
+      [0, [], []],
+    );
+    const nothing = openGroups("mayfly-x", [], { mounts: "", own: "" });
+    assert.deepEqual(nothing.directories, []);
+  });
+
+  test("spaces in mount points are written as octal", () => {
+    assert.equal(unescapeMount(String.raw`/a\040b\134c`), "/a b\\c");
+  });
+});
