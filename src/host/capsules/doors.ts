@@ -1,7 +1,7 @@
 // The socket directories of a capsule: the process makes its sockets in `s/`, the only place that it can write,
 // and the host moves them to `h/`, where no process can put anything else in their place, before it connects.
 import { chmod, chown, lstat, mkdir, rename, rm } from "node:fs/promises";
-import { Agent, request } from "node:http";
+import { request, type Agent } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AccountId } from "../../kernel/ids.ts";
@@ -9,8 +9,6 @@ import { PING_PATH } from "./config.ts";
 
 /** Longest path of a unix socket: sun_path without its final zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
-/** workerd closes a connection that was idle for 5 s; the agent must give it up before. */
-const IDLE_CONNECTION_MS = 4_000;
 
 export type SocketDirectories = { readonly top: string; readonly process: string; readonly host: string };
 
@@ -74,9 +72,4 @@ export async function takeSockets(directories: SocketDirectories, names: readonl
     // Bound is not yet listening, and listening is not yet running.
     while (!(await ping(join(directories.host, name), 1_000))) await sleep(1, undefined, { signal });
   }
-}
-
-/** Keeps connections to one socket of a capsule; the most recently used first, so that the rest can go idle. */
-export function socketAgent(): Agent {
-  return new Agent({ keepAlive: true, scheduling: "lifo", maxFreeSockets: 64, timeout: IDLE_CONNECTION_MS });
 }

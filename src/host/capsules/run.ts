@@ -8,8 +8,9 @@ import type { Clock } from "../../kernel/clock.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { EgressFactory, Exit, Lease, Sandbox, Sandboxed } from "../contract.ts";
+import { capsuleAgent } from "../edge/agent.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "./config.ts";
-import { freshSocketDirectories, ping, socketAgent, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
+import { freshSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
 import { moduleReader } from "./modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
 
@@ -68,7 +69,7 @@ export class Run {
     this.process = opened.process;
     this.#clock = opened.clock;
     this.lastUsedMs = opened.clock.now();
-    const door = (name: string): Door => ({ socketPath: join(opened.directories.host, name), agent: socketAgent() });
+    const door = (name: string): Door => ({ socketPath: join(opened.directories.host, name), agent: capsuleAgent() });
     this.#doors = new Map([...opened.sockets].map(([service, name]) => [service, door(name)]));
     this.#control = door(CONTROL_SOCKET);
     this.gone = this.#bury(opened);
