@@ -1,9 +1,9 @@
 // Starts control and host as two processes, keeps both running, and prints what each reader needs to go on.
 // The host's environment carries no master key and no database address.
 import { fork, type ChildProcess } from "node:child_process";
-import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { CONTROL_ONLY, SettingError, prepareDirectories, readControlConfig, readHostConfig } from "./config.ts";
+import { agentLine } from "./kernel/agent-lines.ts";
 import { createLog, type Log } from "./kernel/log.ts";
 
 const RESTART_FIRST_MS = 100;
@@ -67,7 +67,6 @@ function hostEnvironment(): NodeJS.ProcessEnv {
 type Facts = { readonly url: string; readonly edge: string; readonly control: Ready; readonly host: Ready; readonly dataHint: string };
 
 function print({ url, edge, control, host, dataHint }: Facts): void {
-  const home = `"$HOME/.config/mayfly/${createHash("sha256").update(url).digest("hex").slice(0, 8)}"`;
   const prefix = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
   const lines = [
     "",
@@ -78,7 +77,7 @@ function print({ url, edge, control, host, dataHint }: Facts): void {
     `  Data              ${dataHint}`,
     "",
     "An agent deploys from its project's folder with",
-    `  XDG_CONFIG_HOME=${home} CLOUDFLARE_API_BASE_URL=${url}/client/v4 npx wrangler deploy --temporary`,
+    `  ${agentLine(url)}`,
     "or, where Node is older than 22, with",
     `  npm exec --prefix ${JSON.stringify(prefix)} -- mayfly wrangler deploy --temporary`,
     "",

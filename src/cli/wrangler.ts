@@ -1,9 +1,8 @@
 // `mayfly wrangler …`: the caller's own wrangler, unmodified, pointed at one Mayfly server.
 // Each server gets a configuration home of its own, since wrangler's cache of temporary accounts is not keyed by server.
-import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { configurationHome } from "../kernel/agent-lines.ts";
 import type { Command } from "./command.ts";
 import { findWrangler } from "./find-wrangler.ts";
 import { runProgram } from "./run-program.ts";
@@ -20,11 +19,6 @@ export function serverOrigin(url: string | undefined): string {
     throw new TypeError(`MAYFLY_URL must be an origin such as ${DEFAULT_URL}, not "${value}".`);
   }
   return parsed.origin;
-}
-
-/** The folder that stands in for the caller's XDG_CONFIG_HOME: one a server. */
-export function configurationHome(home: string, origin: string): string {
-  return join(home, ".config", "mayfly", createHash("sha256").update(origin).digest("hex").slice(0, 8));
 }
 
 export const wrangler: Command = {

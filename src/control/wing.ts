@@ -1,9 +1,10 @@
 // The parts of this wing, put together from plain options: main.ts hands it the settings, tests their own.
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { sql } from "kysely";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
 import type { CapsuleLimits } from "../capsule/spec.ts";
 import { clientAddress } from "../kernel/client-address.ts";
+import { agentLine } from "../kernel/agent-lines.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { PlatformError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
@@ -160,16 +161,28 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   ];
   const metrics = createMetrics({ accounts: () => accountsByState(store) });
   const addressOf = clientAddress(options.trustedProxies);
+  const callerOf = (context: Context<Env>): string =>
+    addressOf(context.env?.incoming?.socket.remoteAddress, context.req.header("x-forwarded-for"));
   const api = createApi({
     routes,
     lookUp: tokens.lookUp,
     refused: refusals.record,
-    addressOf: (context) => addressOf(context.env.incoming?.socket.remoteAddress, context.req.header("x-forwarded-for")),
+    addressOf: callerOf,
     observe: metrics.observe,
     origin: url.origin,
     log,
   });
-  const pages = createClaimPages({ store, keys, claims, people, products, url, urlOf, log });
+  const pages = createClaimPages({
+    store,
+    keys,
+    claims,
+    people,
+    urlOf,
+    agentLines: [agentLine(url.origin)],
+    url,
+    addressOf: callerOf,
+    log,
+  });
   const app = createApp({ api, pages, host, metrics, url, databaseAnswers: () => answers(store) });
   const stack = opening.move();
   return {

@@ -7,7 +7,8 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { SETTINGS } from "../../src/config.ts";
-import { configurationHome, serverOrigin } from "../../src/cli/wrangler.ts";
+import { serverOrigin } from "../../src/cli/wrangler.ts";
+import { configurationHome } from "../../src/kernel/agent-lines.ts";
 import { findWrangler } from "../../src/cli/find-wrangler.ts";
 import { temporaryDirectory } from "../fixtures/temporary-directory.ts";
 
