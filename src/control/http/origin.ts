@@ -1,0 +1,25 @@
+// Who may speak to the pages: only the exact host of this installation, and forms only from its own origin.
+// A cookie therefore never counts for a request that another site, another port or a tenant's host has made.
+import { PlatformError } from "../../kernel/errors.ts";
+
+/** @throws PlatformError wrong_host unless the Host header names the public origin exactly */
+export function checkHost(headers: Headers, url: URL): void {
+  const host = (headers.get("host") ?? "").toLowerCase();
+  const withoutPort = url.port === "" ? host.replace(url.protocol === "https:" ? /:443$/ : /:80$/, "") : host;
+  if (withoutPort !== url.host) throw new PlatformError("wrong_host", { message: `These pages are at ${url.origin} and nowhere else.` });
+}
+
+/**
+ * Refuses what another site sends. Browsers name the origin of every form; the pages' Referrer-Policy is
+ * `same-origin`, since under `no-referrer` they would name even our own `null`.
+ * @throws PlatformError cross_site
+ */
+export function checkOrigin(headers: Headers, url: URL): void {
+  const origin = headers.get("origin");
+  const site = headers.get("sec-fetch-site");
+  const sameSite = site === null || site === "same-origin";
+  if (origin === url.origin && sameSite) return;
+  // A browser that sends no Origin says where the form came from in Sec-Fetch-Site; nothing at all is refused.
+  if (origin === null && site === "same-origin") return;
+  throw new PlatformError("cross_site", { message: "This form was not sent from a page of this installation." });
+}

@@ -1,0 +1,57 @@
+// The one stylesheet of the pages: light and dark by the reader's setting, one column, large enough to touch.
+
+export const PAGE_STYLE = `
+:root {
+  color-scheme: light dark;
+  --ground: #f6f5f1; --card: #fff; --ink: #1d1f1c; --quiet: #5b6058; --line: #dcdad2;
+  --accent: #23634f; --on-accent: #fff; --tint: #e8f1ec; --warn: #7a4a00; --warn-tint: #fbf1dd; --bad: #9c1f1f; --bad-tint: #fbe9e7;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ground: #151714; --card: #1e211d; --ink: #ecede8; --quiet: #a6aca1; --line: #363a34;
+    --accent: #8ad6b9; --on-accent: #10251d; --tint: #1d2f28; --warn: #f0c678; --warn-tint: #33280f; --bad: #ffb3ab; --bad-tint: #3a1c1a;
+  }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+header, main { max-width: 38rem; margin: 0 auto; padding: 0 1.25rem; }
+header { display: flex; align-items: center; justify-content: space-between; gap: 1rem; padding-top: 1.5rem; padding-bottom: 1.5rem; }
+main { padding-bottom: 4rem; }
+.mark { display: inline-flex; align-items: center; gap: .5rem; color: inherit; font-weight: 650; text-decoration: none; letter-spacing: .01em; }
+.who { color: var(--quiet); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .75rem 0 .75rem; letter-spacing: -.01em; text-wrap: balance; }
+h2 { font-size: 1.05rem; margin: 0 0 .5rem; }
+p { margin: 0 0 .9rem; }
+a { color: var(--accent); }
+.quiet { color: var(--quiet); }
+.lead { font-size: 1.06rem; }
+section, .box { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.15rem 1.25rem; margin: 0 0 1rem; }
+section > :last-child, .box > :last-child { margin-bottom: 0; }
+.stranger { background: var(--warn-tint); border-color: transparent; }
+.stranger h2 { color: var(--warn); font-size: .9rem; font-weight: 650; }
+.stranger bdi { display: block; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.stranger dl, .plain { margin: 0; }
+dt { color: var(--quiet); font-size: .9rem; }
+dd { margin: 0 0 .6rem; overflow-wrap: anywhere; }
+dd:last-child { margin-bottom: 0; }
+.stranger dt { color: inherit; opacity: .8; }
+ul { padding-left: 1.15rem; margin: 0 0 .9rem; }
+li { overflow-wrap: anywhere; margin: 0 0 .25rem; }
+.notice { background: var(--bad-tint); color: var(--bad); border-radius: .5rem; padding: .7rem .9rem; margin: 0 0 1rem; }
+.notice.good { background: var(--tint); color: var(--ink); }
+label { display: block; font-weight: 550; margin: 0 0 .9rem; }
+label small { font-weight: 400; color: var(--quiet); }
+input { display: block; width: 100%; margin-top: .25rem; padding: .65rem .75rem; font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--quiet); border-radius: .5rem; }
+button { font: inherit; font-weight: 600; padding: .7rem 1.1rem; min-height: 2.75rem; max-width: 100%; overflow-wrap: anywhere; color: var(--on-accent); background: var(--accent); border: 1px solid transparent; border-radius: .5rem; cursor: pointer; }
+button:hover { filter: brightness(1.08); }
+button.second { color: var(--accent); background: transparent; border-color: var(--line); }
+.row { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; }
+.row form { margin: 0; max-width: 100%; }
+summary { cursor: pointer; font-weight: 600; color: var(--accent); }
+details[open] summary { margin-bottom: .9rem; }
+code, pre { font: .92rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+pre { margin: 0 0 .9rem; padding: .8rem .9rem; background: var(--ground); border: 1px solid var(--line); border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.copy { user-select: all; -webkit-user-select: all; }
+a:focus-visible, button:focus-visible, input:focus-visible, summary:focus-visible, .copy:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+time { white-space: nowrap; }
+`;

@@ -1,0 +1,106 @@
+// The two ways in, signing up and signing in, as forms and as what becomes of them. Any page can hold them: a
+// mistake shows on the page where it was made, with everything but the password still in its field.
+import { html } from "hono/html";
+import { PlatformError } from "../../kernel/errors.ts";
+import type { Html } from "../http/page.ts";
+import type { Visit } from "../http/site.ts";
+import { PASSWORD_MAX, PASSWORD_MIN } from "./auth.ts";
+import type { People, SignedIn, SignUpPolicy } from "./people.ts";
+
+type Way = "sign-up" | "sign-in";
+
+/** A try that was refused. */
+export type Problem = { readonly way: Way; readonly error: PlatformError; readonly name: string; readonly email: string };
+
+export type Entry = { readonly signedIn: SignedIn } | { readonly problem: Problem };
+
+/** Signs up or in with the form's fields. @param invitation secret of the link that lets the person in; null without */
+export async function enter(people: People, way: Way, visit: Visit, invitation: string | null): Promise<Entry> {
+  const { name = "", email = "", password = "" } = visit.form;
+  try {
+    const signedIn =
+      way === "sign-up"
+        ? await people.signUp({ name, email, password }, invitation, visit.address)
+        : await people.signIn({ email, password }, visit.address);
+    return { signedIn };
+  } catch (error) {
+    if (!(error instanceof PlatformError) || error.status >= 500) throw error;
+    return { problem: { way, error, name: name.slice(0, 200), email: email.slice(0, 300) } };
+  }
+}
+
+const notice = (problem: Problem | undefined): Html | "" =>
+  problem === undefined ? "" : html`<div class="notice" role="alert"><strong>${problem.error.message}</strong> ${problem.error.next}</div>`;
+
+const emailField = (problem: Problem | undefined): Html =>
+  html`<label
+    >E-mail address<input name="email" type="email" autocomplete="username" required maxlength="254" value="${problem?.email ?? ""}"
+  /></label>`;
+
+function signUpForm(base: string, problem: Problem | undefined): Html {
+  return html`<form method="post" action="${base}/sign-up">
+    ${notice(problem)}
+    <label>Your name<input name="name" autocomplete="name" required maxlength="80" value="${problem?.name ?? ""}" /></label>
+    ${emailField(problem)}
+    <label
+      >New password <small>${PASSWORD_MIN} characters or more</small>
+      <input name="password" type="password" autocomplete="new-password" required minlength="${PASSWORD_MIN}" maxlength="${PASSWORD_MAX}"
+    /></label>
+    <button>Sign up</button>
+  </form>`;
+}
+
+function signInForm(base: string, problem: Problem | undefined): Html {
+  return html`<form method="post" action="${base}/sign-in">
+    ${notice(problem)} ${emailField(problem)}
+    <label>Password<input name="password" type="password" autocomplete="current-password" required /></label>
+    <button>Sign in</button>
+  </form>`;
+}
+
+export type EntryForms = {
+  /** Path under which `/sign-up` and `/sign-in` take the forms; empty for the root. */
+  readonly base: "" | `/${string}`;
+  readonly policy: SignUpPolicy;
+  /** Whether the visitor holds an invitation. */
+  readonly invited: boolean;
+  /** The form that stands open. */
+  readonly first: Way;
+  readonly problem: Problem | undefined;
+};
+
+/** Both forms, one open and the other folded away; without an invitation only the one that is of use. */
+export function entryForms({ base, policy, invited, first, problem }: EntryForms): Html {
+  const of = (way: Way): Problem | undefined => (problem?.way === way ? problem : undefined);
+  if (policy !== "open" && !invited) {
+    return html`<section>
+        <h2>Sign in</h2>
+        ${signInForm(base, of("sign-in"))}
+      </section>
+      <p class="quiet">
+        ${
+          policy === "invite"
+            ? "Signing up here is by invitation: ask the operator of this installation for a link."
+            : "Nobody can sign up at present: it wants a verified e-mail address, and this installation cannot send e-mail."
+        }
+      </p>`;
+  }
+  const open = problem?.way ?? first;
+  return open === "sign-up"
+    ? html`<section>
+          <h2>Sign up</h2>
+          ${signUpForm(base, of("sign-up"))}
+        </section>
+        <details class="box">
+          <summary>I signed up here before</summary>
+          ${signInForm(base, undefined)}
+        </details>`
+    : html`<section>
+          <h2>Sign in</h2>
+          ${signInForm(base, of("sign-in"))}
+        </section>
+        <details class="box">
+          <summary>I am new here</summary>
+          ${signUpForm(base, undefined)}
+        </details>`;
+}
