@@ -88,6 +88,27 @@ describe("what the sandbox leaves behind", () => {
     });
   }
 
+  test("capsules killed in the instant of their launch are gone, every one", async () => {
+    await using site = new Site();
+    await using sandbox = await site.sandbox("auto");
+    const scratch = {
+      directory: null,
+      socketDirectory: null,
+      args: ["serve", "--binary", "-"],
+      stdin: new Uint8Array(),
+      limits: LIMITS,
+      collectStdout: false,
+    };
+    for (let round = 0; round < 4; round++) {
+      const launched = await Promise.all(Array.from({ length: 8 }, (_, i) => sandbox.launch({ ...scratch, uid: 330_000 + i })));
+      for (const each of launched) each.kill();
+      for (const { exited, pid } of launched) {
+        await exited;
+        assert.equal(identify(pid), null);
+      }
+    }
+  });
+
   test("disposing a sandbox ends the capsules that still run, and never touches the accounts", async () => {
     await using site = new Site();
     const sandbox = await site.sandbox("auto");
