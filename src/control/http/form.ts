@@ -22,6 +22,9 @@ const NAME_MAX_BYTES = 1024;
 const HEADERS_MAX = 16;
 const HEADERS_MAX_BYTES = 8192;
 
+/** Of a body that is refused already, read to its end all the same. */
+const discardMaxBytes = ({ maxBytes }: FormLimits): number => maxBytes * 2;
+
 class Form {
   readonly parts: Part[] = [];
   readonly #limits: FormLimits;
@@ -77,12 +80,15 @@ class Form {
     if (this.#size > this.#limits.maxBytes) {
       this.#problem ??= this.#refuse.tooLarge(`body: larger than ${this.#limits.maxBytes} bytes.`);
     }
+    // A client that is still sending reads no answer: what is somewhat too much is taken and thrown away.
+    if (this.#problem && this.#size <= discardMaxBytes(this.#limits)) return;
     this.#check();
     if (this.#parser.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))) return;
     await Promise.race([new Promise((resolve) => this.#parser.once("drain", resolve)), this.#done]);
   }
 
   async end(): Promise<readonly Part[]> {
+    this.#check();
     if (this.#size === 0) throw this.#refuse.malformed("body: empty, where a multipart form is expected.");
     this.#parser.end();
     await this.#done;
@@ -111,7 +117,7 @@ export async function readForm(request: Request, limits: FormLimits, refuse: For
     throw refuse.malformed("Content-Type: its boundary cannot be read.");
   }
   const declared = Number(request.headers.get("content-length") ?? 0);
-  if (declared > limits.maxBytes) throw refuse.tooLarge(`body: larger than ${limits.maxBytes} bytes.`);
+  if (declared > discardMaxBytes(limits)) throw refuse.tooLarge(`body: larger than ${limits.maxBytes} bytes.`);
   try {
     for await (const chunk of request.body ?? []) await form.write(chunk);
   } catch (cause) {

@@ -100,9 +100,9 @@ export const uploadMetadata = z.looseObject({
   keep_bindings: z.array(z.string()).max(100).nullish(),
   keep_assets: z.boolean().nullish(),
   assets: z.object({ jwt: z.string().nullish(), config: assetsConfig.nullish() }).nullish(),
-  migrations: z.unknown(),
-  exports: z.unknown(),
-  containers: z.unknown(),
+  migrations: z.unknown().optional(),
+  exports: z.unknown().optional(),
+  containers: z.unknown().optional(),
   ...scriptSettings,
   ...versionSettings,
 });

@@ -183,7 +183,8 @@ export async function tryVersion(context: ProductContext, call: AccountCall, ver
   });
   if (!worker) return { exports: { handlers: null, entrypoints: [] }, startupMs: 0 };
   const verdict = await context.host.validate({ account: call.account, worker });
-  if (!verdict.ok) throw invalidUpload(verdict.diagnostics);
+  // On a line of its own, as wrangler maps the lines of a stack to the sources.
+  if (!verdict.ok) throw invalidUpload(verdict.diagnostics.includes("\n") ? `${verdict.diagnostics}\n` : verdict.diagnostics);
   return { exports: exportsOf(verdict), startupMs: Math.round(verdict.startupMs) };
 }
 
