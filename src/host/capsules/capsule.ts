@@ -121,6 +121,8 @@ export class Capsule implements Occupant {
       if (!this.#live()) await this.#kill();
       else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
       else this.#waiters.wake();
+      // The end may have come during the drain.
+      this.#refuseIfGone();
       await this.#prune(spec);
       return { serving: spec.generation };
     });
@@ -161,6 +163,8 @@ export class Capsule implements Occupant {
     const run = this.#run;
     const watch = this.#watch;
     if (run === null || watch === null) return;
+    // Timers do not notice when the machine's clock is set.
+    if (this.lapsed) return this.#lapse();
     const finding = await watch.look();
     if (this.#run !== run) return;
     if (finding.kind === "hung") {
@@ -188,8 +192,10 @@ export class Capsule implements Occupant {
     if (suspended !== null) return { kind: "suspended", reason: suspended };
     const service = known.routes.get(label);
     if (service === undefined) return { kind: "none" };
-    const lease = this.#run?.lease(service) ?? null;
-    if (lease !== null) return { kind: "lease", lease };
+    if (this.#run !== null) {
+      const lease = this.#run.lease(service);
+      return lease === null ? unavailable("The Worker is not listening.", 5) : { kind: "lease", lease };
+    }
     const pauseMs = this.#mishaps.notBeforeMs - this.#parts.clock.now();
     if (pauseMs > 0) return unavailable(this.#mishaps.reason, Math.ceil(pauseMs / 1_000));
     return "wait";
@@ -306,8 +312,9 @@ export class Capsule implements Occupant {
     try {
       await this.#start(spec);
     } catch (error) {
-      this.#log.warn(failure(error), "a new generation did not start");
       this.#waiters.wake();
+      this.#refuseIfGone();
+      this.#log.warn(failure(error), "a new generation did not start");
       if (error instanceof PlatformError) throw error;
       throw new PlatformError("capsule_failed", { message: "The new version did not start.", cause: error });
     }
