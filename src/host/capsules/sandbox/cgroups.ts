@@ -95,17 +95,11 @@ function delegate(directory: string, controllers: readonly Controller[], wholeUn
   return tryWrite(control, wish);
 }
 
-/** @param without controllers for which alone no hierarchy is opened. */
-function openVersion1(
-  mounts: readonly Mount[],
-  paths: ReadonlyMap<string, string>,
-  name: string,
-  without: readonly Controller[],
-): Hierarchy[] {
+function openVersion1(mounts: readonly Mount[], paths: ReadonlyMap<string, string>, name: string): Hierarchy[] {
   return mounts.flatMap((mount) => {
     const controllers = CONTROLLERS.filter((controller) => mount.type === "cgroup" && mount.options.includes(controller));
-    const path = paths.get(controllers[0] ?? "");
-    if (path === undefined || controllers.every((controller) => without.includes(controller))) return [];
+    const path = controllers[0] === undefined ? undefined : paths.get(controllers[0]);
+    if (path === undefined) return [];
     const directory = join(ownDirectory(mount, path), name);
     try {
       mkdirSync(directory, { recursive: true });
@@ -227,12 +221,12 @@ function createLaunch(hierarchies: readonly Hierarchy[], name: string, limits: L
 /**
  * Finds the control groups that this process may use; those it may not are simply absent from `controllers`.
  * @param name the directory of ours in each hierarchy, such as `mayfly-1a2b3c4d`.
- * @param without controllers that something cheaper stands in for (each version 1 hierarchy costs some ms a launch).
+ * The first join of a launch costs it some 10 ms, further ones next to nothing.
  */
-export function openGroups(name: string, without: readonly Controller[] = [], texts: GroupTexts = machineTexts()): Groups {
+export function openGroups(name: string, texts: GroupTexts = machineTexts()): Groups {
   const mounts = cgroupMounts(texts.mounts);
   const paths = ownPaths(texts.own);
-  const version1 = openVersion1(mounts, paths, name, without);
+  const version1 = openVersion1(mounts, paths, name);
   const missing = CONTROLLERS.filter((controller) => !version1.some(({ controllers }) => controllers.includes(controller)));
   const hierarchies = [...version1, ...openVersion2(mounts, paths, name, missing)];
   let count = 0;
@@ -243,12 +237,12 @@ export function openGroups(name: string, without: readonly Controller[] = [], te
   };
 }
 
-/** Ends what lives in our directories and removes every group in them, the directories themselves included. */
-export async function sweepGroups(directories: readonly string[]): Promise<void> {
+/** Ends what lives in our directories and removes every launch's group in them, and with `whole` the directories themselves. */
+export async function sweepGroups(directories: readonly string[], whole: boolean): Promise<void> {
   for (const directory of directories) {
     if (!existsSync(directory)) continue;
     const children = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
     await Promise.all(children.map((child) => removeGroup(join(directory, child.name))));
-    await removeGroup(directory);
+    if (whole) await removeGroup(directory);
   }
 }

@@ -57,8 +57,7 @@ export async function prepare(rung: Rung, site: Site): Promise<Form> {
   demand(rung);
   const ownUsers = rung === "bubblewrap-root" || rung === "root";
   const wrapped = rung === "bubblewrap-root" || rung === "bubblewrap-user";
-  // With a user of its own, a limit on the user's processes does the same and costs no join.
-  const groups = openGroups(groupName(site.runDirectory), ownUsers ? ["pids"] : []);
+  const groups = openGroups(groupName(site.runDirectory));
   const staged = ownUsers
     ? await stage(site.runDirectory, site.accountsDirectory, site.workerd)
     : { workerd: site.workerd, accounts: site.accountsDirectory };

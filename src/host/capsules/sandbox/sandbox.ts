@@ -46,6 +46,7 @@ function shortcomings(rung: Rung, { controllers }: Groups): string[] {
 async function climb(rung: Rung, site: Site): Promise<Sandbox> {
   const live = new Set<Sandboxed>();
   const form = await prepare(rung, site);
+  await sweepGroups(form.groups.directories, false);
   site.records.groups(form.groups.directories);
   const begin = launcher(form, site.records.processes);
   const launch = async (request: LaunchRequest): Promise<Sandboxed> => {
@@ -57,7 +58,7 @@ async function climb(rung: Rung, site: Site): Promise<Sandbox> {
   const dispose = async (): Promise<void> => {
     for (const each of live) each.kill();
     await Promise.all(Array.from(live, ({ exited }) => exited));
-    await sweepGroups(form.groups.directories);
+    await sweepGroups(form.groups.directories, true);
     await unstage(site.runDirectory);
     for (const name of FILES) rmSync(join(site.runDirectory, name), { force: true });
   };
@@ -93,7 +94,7 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   if (statSync(runDirectory).uid !== process.getuid?.()) throw new Error(`the run directory ${runDirectory} belongs to another user`);
   chmodSync(runDirectory, 0o711);
   const records = await openRecords(runDirectory);
-  await sweepGroups(records.earlierGroups);
+  await sweepGroups(records.earlierGroups, true);
   const site: Site = { ...options, runDirectory, accountsDirectory: resolve(options.accountsDirectory), records };
   const missing: string[] = [];
   for (const rung of options.rung === "auto" ? LADDER : [options.rung]) {

@@ -23,9 +23,6 @@ export const MARGIN = words(`
   utimensat wait4
 `);
 
-/** Allowed with certain arguments only; seccomp.ts has the rules. */
-export const RULED = words("clone clone3 ioctl prctl prlimit64 socket");
-
 /** No honest workerd asks for these: the process dies. Anything not named anywhere answers "not implemented". */
 export const FATAL = words(`
   _sysctl acct add_key adjtimex bpf chroot clock_adjtime clock_settime create_module delete_module finit_module fsconfig fsmount fsopen fspick
@@ -39,6 +36,7 @@ export const FATAL = words(`
 const numbers = (text: string): ReadonlyMap<string, number> =>
   new Map(Array.from(text.matchAll(/(\w+)=(\d+)/g), ([, name = "", number]) => [name, Number(number)]));
 
+/** Numbers of all of these and of the calls that pass with certain arguments only (seccomp.ts). */
 export const NUMBERS: Readonly<Record<Architecture, ReadonlyMap<string, number>>> = {
   x64: numbers(`
   _sysctl=156 accept=43 accept4=288 access=21 acct=163 add_key=248 adjtimex=159 arch_prctl=158 bind=49 bpf=321 brk=12 chroot=161 clock_adjtime=305

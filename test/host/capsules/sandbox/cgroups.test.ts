@@ -16,11 +16,18 @@ function group(directory: string, controllers: string): string {
   return directory;
 }
 
+test("a version 1 hierarchy that holds none of the controllers we use is left alone", async () => {
+  await using directory = await temporaryDirectory("groups");
+  const mounts = ["cpuset", "memory"].map((name) => `31 24 0:26 / ${join(directory.path, name)} rw - cgroup cgroup rw,${name}`).join("\n");
+  const groups = openGroups("mayfly-x", { mounts, own: "3:cpuset:/\n4:memory:/job\n0::/\n" });
+  assert.deepEqual(groups.directories, [join(directory.path, "memory", "job", "mayfly-x")]);
+});
+
 describe("control groups of version 2", () => {
   test("a launch joins one group, with its memory, share and number of processes bounded before it runs", async () => {
     await using directory = await temporaryDirectory("groups");
     const own = group(join(directory.path, "system.slice", "mayfly.service"), "cpuset cpu io memory pids");
-    const groups = openGroups("mayfly-x", [], { mounts: mount(directory.path), own: "0::/system.slice/mayfly.service\n" });
+    const groups = openGroups("mayfly-x", { mounts: mount(directory.path), own: "0::/system.slice/mayfly.service\n" });
     assert.deepEqual(groups.directories, [join(own, "mayfly-x")]);
     assert.deepEqual([...groups.controllers], ["memory", "cpu", "pids"]);
     assert.equal(readFileSync(join(own, "cgroup.subtree_control"), "utf8"), "+memory +cpu +pids");
@@ -43,19 +50,19 @@ describe("control groups of version 2", () => {
   test("a container sees its part of the tree at the mount, and its group's path is taken from there", async () => {
     await using directory = await temporaryDirectory("groups");
     group(directory.path, "cpu memory pids");
-    const groups = openGroups("mayfly-x", [], { mounts: mount(directory.path, "/docker/1a"), own: "0::/docker/1a\n" });
+    const groups = openGroups("mayfly-x", { mounts: mount(directory.path, "/docker/1a"), own: "0::/docker/1a\n" });
     assert.deepEqual(groups.directories, [join(directory.path, "mayfly-x")]);
   });
 
   test("where no controller is offered there are no groups, and a launch joins none", async () => {
     await using directory = await temporaryDirectory("groups");
     group(directory.path, "hugetlb");
-    const groups = openGroups("mayfly-x", [], { mounts: mount(directory.path), own: "0::/\n" });
+    const groups = openGroups("mayfly-x", { mounts: mount(directory.path), own: "0::/\n" });
     assert.deepEqual(
       [groups.controllers.size, groups.directories, groups.create({ memoryBytes: 1, cpuWeight: 2, maxProcesses: 1 }).joins],
       [0, [], []],
     );
-    const nothing = openGroups("mayfly-x", [], { mounts: "", own: "" });
+    const nothing = openGroups("mayfly-x", { mounts: "", own: "" });
     assert.deepEqual(nothing.directories, []);
   });
 

@@ -12,6 +12,7 @@ import { findProgram } from "../../../../src/host/capsules/sandbox/plain.ts";
 import { identify, isGone } from "../../../../src/host/capsules/sandbox/processes.ts";
 import { openRecords } from "../../../../src/host/capsules/sandbox/records.ts";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
+import type { Told } from "./tell.ts";
 import { HELLO, IS_ROOT, LIMITS, mountsBelow, ownUsers, processesWith, run, Site } from "./site.ts";
 
 const LINUX = process.platform === "linux";
@@ -21,8 +22,6 @@ function cannot(rung: Rung): string | null {
   if (ownUsers(rung) && !IS_ROOT) return "needs root";
   return rung.startsWith("bubblewrap") ? BUBBLEWRAP : null;
 }
-
-type Told = { readonly rung: Rung; readonly missing: string[]; readonly pids: number[]; readonly answer: string };
 
 /** A host in a process of its own; `uid` makes it an ordinary user's. */
 async function host(site: Site, rung: string, count: number, uid?: number) {
@@ -192,13 +191,15 @@ describe("what the sandbox leaves behind", () => {
 
   test("groups that an earlier life left behind are removed with what still lives in them", async (t) => {
     if (!LINUX || !IS_ROOT) return t.skip("needs Linux and root");
-    const groups = openGroups("mayfly-test-sweep");
+    const groups = openGroups(`mayfly-test-${process.pid}`);
     if (groups.directories.length === 0) return t.skip("control groups are not writable here");
-    const launch = groups.create(LIMITS);
     const sleeper = spawn("sleep", ["60"], { stdio: "ignore" });
     const gone = once(sleeper, "exit");
-    for (const file of launch.joins) writeFileSync(file, String(sleeper.pid));
-    await sweepGroups(groups.directories);
+    try {
+      for (const file of groups.create(LIMITS).joins) writeFileSync(file, String(sleeper.pid));
+    } finally {
+      await sweepGroups(groups.directories, true);
+    }
     assert.deepEqual(await gone, [null, "SIGKILL"]);
     for (const directory of groups.directories) assert.throws(() => readdirSync(directory), { code: "ENOENT" });
   });

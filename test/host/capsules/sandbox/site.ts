@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto";
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { LaunchRequest, Rung, Sandbox, Sandboxed } from "../../../../src/host/contract.ts";
 import { encodeConfig } from "../../../../src/host/capsules/encode.ts";
 import { workerdBinary } from "../../../../src/host/capsules/sandbox/binary.ts";
@@ -145,11 +144,13 @@ export const mountsBelow = (directory: string): string[] =>
     .split("\n")
     .filter((line) => line.includes(` ${directory}/`));
 
+const COMPILER = "cc";
+
 /** Compiles a C program; null when the machine has no compiler or no static C library. */
 export function compile(directory: string, source: string): string | null {
   const program = join(directory, "program");
   try {
-    execFileSync("cc", ["-O1", "-static", "-pthread", "-x", "c", "-o", program, "-"], {
+    execFileSync(COMPILER, ["-O1", "-static", "-pthread", "-x", "c", "-o", program, "-"], {
       input: source,
       stdio: ["pipe", "ignore", "ignore"],
     });
@@ -158,5 +159,3 @@ export function compile(directory: string, source: string): string | null {
     return null;
   }
 }
-
-export { sleep };

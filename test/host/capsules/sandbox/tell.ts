@@ -1,13 +1,15 @@
 // A host of its own process, for tests that end one: builds a sandbox, starts capsules, prints what it did as one JSON line
 // and waits for the end of standard input.
-import { mkdirSync } from "node:fs";
+import { chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Rung } from "../../../../src/host/contract.ts";
 import { workerdBinary } from "../../../../src/host/capsules/sandbox/binary.ts";
 import { createSandbox } from "../../../../src/host/capsules/sandbox/sandbox.ts";
 import { createLog } from "../../../../src/kernel/log.ts";
 import { IS_ROOT, ownUsers, run } from "./site.ts";
-import { chownSync } from "node:fs";
+
+/** The line. */
+export type Told = { readonly rung: Rung; readonly missing: readonly string[]; readonly pids: readonly number[]; readonly answer: string };
 
 const [rung = "auto", runDirectory = "", accountsDirectory = "", count = "1"] = process.argv.slice(2);
 const sandbox = await createSandbox({
@@ -32,6 +34,7 @@ for (let i = 0; i < Number(count); i++) {
   pids.push(running.process.pid);
   answer = await running.ask();
 }
-process.stdout.write(`${JSON.stringify({ rung: sandbox.rung, missing: sandbox.missing, pids, answer })}\n`);
+const told: Told = { rung: sandbox.rung, missing: sandbox.missing, pids, answer };
+process.stdout.write(`${JSON.stringify(told)}\n`);
 for await (const _ of process.stdin);
 await sandbox[Symbol.asyncDispose]();

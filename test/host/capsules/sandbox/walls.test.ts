@@ -100,7 +100,7 @@ async function native(t: TestContext, rung: Rung): Promise<Native | null> {
     },
     async [Symbol.asyncDispose]() {
       await unstage(site.runDirectory);
-      await sweepGroups(form.groups.directories);
+      await sweepGroups(form.groups.directories, true);
       await site[Symbol.asyncDispose]();
     },
   };
