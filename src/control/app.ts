@@ -1,5 +1,4 @@
 // What answers on the control port: the API, the pages, health and figures, each behind its own check of the Host.
-import type { HttpBindings } from "@hono/node-server";
 import { Hono, type Context } from "hono";
 import type { CapsuleHost } from "../capsule/messages.ts";
 import { PlatformError } from "../kernel/errors.ts";
@@ -20,7 +19,7 @@ export type AppOptions = {
 const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?$/i;
 const LOOPBACK_PEER = /^(127\.|::1$|::ffff:127\.)/;
 
-const hostOf = (context: Context<{ Bindings: HttpBindings }>): string => context.req.header("host") ?? "";
+const hostOf = (context: Context<Env>): string => context.req.header("host") ?? "";
 
 function checkHost(context: Context<Env>, url: URL): Response | undefined {
   const host = hostOf(context);
@@ -53,7 +52,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.get("/healthz", (context) => checkHost(context, options.url) ?? health(options));
   app.get("/metrics", async (context) => {
     // Figures are the operator's: only from this machine, and not through a proxy that forwards for others.
-    const peer = context.env.incoming.socket.remoteAddress ?? "";
+    const peer = context.env.incoming?.socket.remoteAddress ?? "";
     if (!LOOPBACK_PEER.test(peer) || context.req.header("x-forwarded-for") !== undefined) return context.notFound();
     const host = await options.host.metrics().catch(() => "");
     return context.text((await options.metrics.text()) + host, 200, { "content-type": "text/plain; version=0.0.4" });

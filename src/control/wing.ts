@@ -3,7 +3,7 @@ import type { Context, Hono } from "hono";
 import { sql } from "kysely";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
 import type { CapsuleLimits } from "../capsule/spec.ts";
-import { clientAddress } from "../kernel/client-address.ts";
+import { clientAddresses } from "../kernel/client-address.ts";
 import { agentLine } from "../kernel/agent-lines.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { PlatformError } from "../kernel/errors.ts";
@@ -160,9 +160,9 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     ...products.flatMap((product) => product.routes),
   ];
   const metrics = createMetrics({ accounts: () => accountsByState(store) });
-  const addressOf = clientAddress(options.trustedProxies);
+  const clients = clientAddresses(options.trustedProxies);
   const callerOf = (context: Context<Env>): string =>
-    addressOf(context.env?.incoming?.socket.remoteAddress, context.req.header("x-forwarded-for"));
+    clients.of(context.env.incoming?.socket.remoteAddress ?? "0.0.0.0", context.req.header("x-forwarded-for"));
   const api = createApi({
     routes,
     lookUp: tokens.lookUp,

@@ -125,14 +125,11 @@ export function claimedBody({ account, token, apiUrl, holdings }: Claimed): Html
       <pre class="copy" id="token" tabindex="0">${token}</pre>
       <h2>To deploy with it</h2>
       <p>Set these, then run <code>wrangler deploy</code> (without <code>--temporary</code>) as before.</p>
-      <pre class="copy" id="environment" tabindex="0">${environment.join("\n")}</pre>
+      <pre class="copy wide" id="environment" tabindex="0">${environment.join("\n")}</pre>
     </section>
     <section>
       <h2>What has changed</h2>
-      <ul>
-        <li>The agent's old token is dead.</li>
-        <li>Every address answers as before${holdings.workers.length > 0 ? ":" : "."}</li>
-      </ul>
+      <p>The agent's old token is dead. Every address answers as before.</p>
       ${holds(holdings)}
     </section>`;
 }

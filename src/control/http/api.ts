@@ -9,7 +9,8 @@ import { authorize, type Principal } from "../permissions/authorize.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
 import type { Route } from "./routes.ts";
 
-export type Env = { Bindings: HttpBindings };
+/** Node's request and response; absent where the app is called without a listener. */
+export type Env = { Bindings: Partial<HttpBindings> };
 
 export type ApiOptions = {
   readonly routes: readonly Route[];

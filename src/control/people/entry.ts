@@ -29,8 +29,13 @@ export async function enter(people: People, way: Way, visit: Visit, invitation: 
   }
 }
 
-const notice = (problem: Problem | undefined): Html | "" =>
-  problem === undefined ? "" : html`<div class="notice" role="alert"><strong>${problem.error.message}</strong> ${problem.error.next}</div>`;
+/** What is wrong, to a person: the field with a capital, and no next step where the field says it all. */
+function notice(problem: Problem | undefined): Html | "" {
+  if (problem === undefined) return "";
+  const { code, message, next } = problem.error;
+  const sentence = message.charAt(0).toUpperCase() + message.slice(1);
+  return html`<div class="notice" role="alert"><strong>${sentence}</strong> ${code === "invalid_input" ? "" : next}</div>`;
+}
 
 const emailField = (problem: Problem | undefined): Html =>
   html`<label

@@ -117,7 +117,13 @@ function invitationPage(link: string, person: Person): Promise<Response> {
   return renderPage({ title: "Invitation", body }, visitorOf(person));
 }
 
-type Door = { readonly path: "/operator" | "/invitation"; readonly kind: "mfo" | "mfi"; readonly title: string; readonly lead: string };
+type Door = {
+  readonly path: "/operator" | "/invitation";
+  readonly kind: "mfo" | "mfi";
+  readonly title: string;
+  readonly lead: string;
+  readonly about: string;
+};
 
 const DOORS: readonly Door[] = [
   {
@@ -125,8 +131,15 @@ const DOORS: readonly Door[] = [
     kind: "mfo",
     title: "Become the operator",
     lead: "The link that this installation printed when it started lets one person run it. Paste it here.",
+    about: "Whoever signs up here runs this installation: invites people, and answers for what it does.",
   },
-  { path: "/invitation", kind: "mfi", title: "You are invited", lead: "Paste the link that the operator sent you. It works once." },
+  {
+    path: "/invitation",
+    kind: "mfi",
+    title: "You are invited",
+    lead: "Paste the link that the operator sent you. It works once.",
+    about: "The operator of this installation invites you to sign up.",
+  },
 ];
 
 /** Pages behind a link that lets one person in: the link itself, then the forms, then, for the operator's, the office. */
@@ -152,6 +165,7 @@ function doorRoutes(options: PeoplePagesOptions, door: Door): PageRoute[] {
         title: door.title,
         status: problem?.error.status ?? 200,
         body: html`<h1>${door.title}</h1>
+          <p class="lead">${door.about}</p>
           ${
             person
               ? signedInBody(door, person)

@@ -10,7 +10,7 @@ import type { WorkerdBinding, WorkerdConfig, WorkerdDesignator, WorkerdModule, W
 /** Request header in which the edge hands `request.cf` over as JSON; the edge strips a caller's own. */
 export const CF_BLOB_HEADER = "mayfly-cf-blob";
 /** Request header that decides the scheme of `request.url`; the edge sets it anew. */
-export const FORWARDED_PROTO_HEADER = "x-forwarded-proto";
+export const FORWARDED_PROTO_HEADER = "mayfly-forwarded-proto";
 /** File names in the capsule's socket directory. */
 export const CONTROL_SOCKET = "control.sock";
 export const EGRESS_SOCKET = "egress.sock";

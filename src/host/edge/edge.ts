@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import type { Log } from "../../kernel/log.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Capsules, InnerDoor } from "../contract.ts";
-import { clientAddresses } from "./client-address.ts";
+import { clientAddresses } from "../../kernel/client-address.ts";
 import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
 import { newRay, readRequestHeaders, state, type RequestHeaders } from "./headers.ts";
 import { readHost } from "./host-name.ts";
