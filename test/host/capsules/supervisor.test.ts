@@ -221,12 +221,12 @@ describe("nothing outlives its account", () => {
     const busy = await b.deploy(TROUBLE);
     using lease = leased(await b.supervisor.open(busy.label));
     const { account, subdomain } = busy;
-    const redeploy = b.deploy(answering('"y"'), { account, subdomain, generation: 2 });
+    const redeploy = assert.rejects(b.deploy(answering('"y"'), { account, subdomain, generation: 2 }), { code: "account_gone" });
     await awaitUntil(() => lease.replaced.aborted, { what: "the drain has begun" });
     const began = performance.now();
     await b.supervisor.end({ account, subdomain, reason: "owner", endedAtMs: Date.now() });
     assert.ok(performance.now() - began < 5_000, "the drain is not waited for");
-    await redeploy.catch(() => {});
+    await redeploy;
     assert.equal(b.sandbox.alive.size, 0);
   });
 
