@@ -45,12 +45,10 @@ export async function sweepKeys(store: Store, keys: Keys): Promise<void> {
 
 /** Starts the rounds; dispose to stop them and wait for the one under way. */
 export function startReaper({ store, keys, ending, log }: ReaperOptions): Reaper {
-  const finishing = new Set<AccountId>();
+  const finishing = new Map<AccountId, Promise<void>>();
   let ticks = 0;
 
-  const finish = async (id: AccountId): Promise<void> => {
-    if (finishing.has(id)) return;
-    finishing.add(id);
+  const finishOnce = async (id: AccountId): Promise<void> => {
     try {
       await ending.finish(id);
     } catch (err) {
@@ -58,6 +56,11 @@ export function startReaper({ store, keys, ending, log }: ReaperOptions): Reaper
     } finally {
       finishing.delete(id);
     }
+  };
+  const finish = (id: AccountId): Promise<void> => {
+    const known = finishing.get(id) ?? finishOnce(id);
+    finishing.set(id, known);
+    return known;
   };
   const round = async (): Promise<void> => {
     for (const id of await due(store)) await ending.begin(id, "expired", null);

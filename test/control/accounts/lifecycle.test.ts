@@ -88,6 +88,14 @@ class Deploy implements fc.AsyncCommand<Model, Real> {
       body: uploadBody(code),
     });
     assert.equal(answer.success, account.state !== "gone" && !model.hostDown, JSON.stringify(answer.errors));
+    if (answer.success && account.says === null) {
+      const body = JSON.stringify({ enabled: true });
+      const opened = await real.house.call("POST", `/accounts/${account.id}/workers/scripts/w/subdomain`, {
+        token: liveToken(account),
+        body,
+      });
+      assert.equal(opened.success, true, JSON.stringify(opened.errors));
+    }
     if (answer.success) account.says = says;
     await check(model, real);
   }
