@@ -5,7 +5,8 @@
 // line and paragraph separators, and letters that are drawn as nothing. The joiner inside an emoji may stay.
 const UNSEEN =
   /(?!(?<=\p{Extended_Pictographic}\ufe0f?\p{Emoji_Modifier}?)\u200d(?=\p{Extended_Pictographic}))[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/gu;
-const SPACES = /[\s\u0085]+/gu;
+// Without U+FEFF, which JavaScript counts among the spaces.
+const SPACES = /(?:(?!\ufeff)[\s\u0085])+/gu;
 const MANY_MARKS = /(\p{M}{3})\p{M}+/gu;
 
 /** One line of at most `maxCharacters` code points; what cannot be seen becomes U+FFFD. */
