@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { awaitUntil } from "../fixtures/await-until.ts";
 import { startInstallation } from "../fixtures/installation.ts";
+import { leftovers } from "../fixtures/leftovers.ts";
 import { filesHolding } from "../fixtures/planted.ts";
 import { temporaryDirectory } from "../fixtures/temporary-directory.ts";
 import { startAgent, type Agent } from "../fixtures/wrangler.ts";
@@ -37,26 +37,6 @@ async function deployPlanted(agent: Agent): Promise<void> {
   assert.equal(deployed.code, 0, deployed.output);
   const put = await agent.wrangler(["secret", "put", "S", "--temporary"], { stdin: PLANTED });
   assert.equal(put.code, 0, put.output);
-}
-
-/** What is left of the account: rows by table, its directory, its key. */
-function leftovers(data: string, account: string): string[] {
-  const found: string[] = [];
-  using database = new DatabaseSync(join(data, "mayfly.db"), { readOnly: true });
-  const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all() as { name: string }[];
-  for (const { name } of tables) {
-    if (name === "trail") continue;
-    const columns = (database.prepare(`SELECT name FROM pragma_table_info('${name}')`).all() as { name: string }[]).map(
-      (column) => column.name,
-    );
-    const key = name === "accounts" ? "id" : "account_id";
-    if (!columns.includes(key)) continue;
-    const rows = database.prepare(`SELECT * FROM ${name} WHERE ${key} = ?`).all(account) as { state?: string }[];
-    for (const row of rows) if (row.state !== "deleted") found.push(`${name} row ${JSON.stringify(row)}`);
-  }
-  if (existsSync(join(data, "accounts", account))) found.push("directory");
-  if (existsSync(join(data, "keys", "accounts", `${account}.key`))) found.push("sealing key");
-  return found;
 }
 
 const settingsFor = (data: string): Record<string, string> => ({
