@@ -145,11 +145,11 @@ export function createPeople(options: PeopleOptions): People {
       attempts.spend(SIGN_IN_BY_ADDRESS, network);
       attempts.spend(SIGN_IN_BY_EMAIL, addressee);
       const signIn = () => auth.api.signInEmail({ body: { email, password }, returnHeaders: true }) as Promise<Entered>;
-      const entered = await enter({ deed: "sign-in", address }, signIn, async (code) =>
-        WRONG_CREDENTIALS.has(code)
-          ? new PlatformError("sign_in_failed", { message: "No one signs in with this e-mail address and password." })
-          : undefined,
-      );
+      const entered = await enter({ deed: "sign-in", address }, signIn, async (code) => {
+        if (!WRONG_CREDENTIALS.has(code)) return undefined;
+        await store.transaction((tx) => trail.append(tx, refusedSignIn(store, email, address)));
+        return new PlatformError("sign_in_failed", { message: "No one signs in with this e-mail address and password." });
+      });
       attempts.refund(SIGN_IN_BY_ADDRESS, network);
       attempts.refund(SIGN_IN_BY_EMAIL, addressee);
       // What is over must not pile up; nobody can use it any more.
@@ -198,6 +198,20 @@ export function createPeople(options: PeopleOptions): People {
       }),
   };
 }
+
+// As many as the brakes let through; whose address was tried is for the operator alone.
+const refusedSignIn = (store: Store, email: string, address: string) => ({
+  at: store.clock.now(),
+  account: null,
+  task: null,
+  actors: [],
+  token: null,
+  action: "person:sign-in" as const,
+  resource: "person/unknown",
+  outcome: "refused" as const,
+  reason: "credentials",
+  operatorText: JSON.stringify({ address, email }),
+});
 
 const deedOf = (store: Store, person: Person, action: "person:invite" | "person:become-operator") => ({
   at: store.clock.now(),
