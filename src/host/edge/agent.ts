@@ -33,7 +33,7 @@ class CapsuleAgent extends Agent {
   }
 }
 
-/** workerd closes a connection that was idle for 5 s; given up before, no request meets a closing one. */
+/** workerd closes a connection that was idle for 15 s; given up well before, no request meets a closing one. */
 const IDLE_MS = 4_000;
 
 /** An agent for `Lease.agent`: one per capsule process, destroyed with it. */
