@@ -79,8 +79,8 @@ onBothDatabases("people", {
     assert.equal(messages[0], messages[1]);
     const refused = await ground.store.db.selectFrom("trail").selectAll().where("outcome", "=", "refused").execute();
     assert.deepEqual(
-      refused.map(({ action, resource, reason }) => [action, resource, reason]),
-      Array(2).fill(["person:sign-in", "person/unknown", "credentials"]),
+      refused.map(({ action, resource, reason }) => `${action} ${resource} ${reason}`),
+      Array<string>(2).fill("person:sign-in person/unknown credentials"),
       "the trail has both, and does not tell them apart",
     );
   },
