@@ -1,10 +1,14 @@
 // Starts control and host as two processes, keeps both running, and prints what each reader needs to go on.
 // The host's environment carries no master key and no database address.
 import { fork, type ChildProcess } from "node:child_process";
+import { rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CONTROL_ONLY, SettingError, prepareDirectories, readControlConfig, readHostConfig } from "./config.ts";
 import { agentLine } from "./kernel/agent-lines.ts";
 import { createLog, type Log } from "./kernel/log.ts";
+import { failStart } from "./kernel/process-life.ts";
 
 const RESTART_FIRST_MS = 100;
 const RESTART_MOST_MS = 5000;
@@ -36,7 +40,7 @@ function keep(name: "control" | "host", environment: NodeJS.ProcessEnv, log: Log
     child.once("exit", (code, signal) => {
       if (stopping) return;
       if (!wasReady) {
-        first.reject(new Error(`${name} could not start (${signal ?? code}).`));
+        first.reject(new WingFailed(`its ${name} process ended (${signal ?? code}); the reason is above.`));
         return;
       }
       backOffMs = Date.now() - startedAt > STABLE_AFTER_MS ? RESTART_FIRST_MS : Math.min(backOffMs * 2, RESTART_MOST_MS);
@@ -62,6 +66,26 @@ function hostEnvironment(): NodeJS.ProcessEnv {
   const environment = { ...process.env };
   for (const name of CONTROL_ONLY) delete environment[name];
   return environment;
+}
+
+class AlreadyRunning extends Error {}
+class WingFailed extends Error {}
+
+/** Claims the socket directory: a second installation on it would sweep away the first one's capsules. */
+async function claimRun(run: string): Promise<void> {
+  const path = join(run, "main.sock");
+  const taken = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => resolve(true)).once("error", () => resolve(false));
+    probe.once("close", () => probe.destroy()).end();
+  });
+  if (taken)
+    throw new AlreadyRunning(
+      `Mayfly runs already with this data directory (its sockets are in ${run}). Stop it first, or set MAYFLY_DATA.`,
+    );
+  rmSync(path, { force: true });
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => void server.once("error", reject).listen(path, resolve));
+  server.unref();
 }
 
 type Facts = { readonly url: string; readonly edge: string; readonly control: Ready; readonly host: Ready; readonly dataHint: string };
@@ -90,6 +114,7 @@ async function main(): Promise<void> {
   const config = readControlConfig(process.env);
   readHostConfig(process.env);
   prepareDirectories(config);
+  await claimRun(config.run);
   const log = createLog("main", config.logLevel);
   const host = keep("host", hostEnvironment(), log);
   const control = keep("control", process.env, log);
@@ -107,15 +132,13 @@ async function main(): Promise<void> {
     const edge = `${config.edgeUrl.protocol}//NAME--ACCOUNT.${config.edgeDomain}${config.edgeUrl.port && `:${config.edgeUrl.port}`}`;
     print({ url: config.url.origin, edge, control: controlReady, host: hostReady, dataHint: config.data });
   } catch (error) {
-    log.fatal({ err: error }, "start failed");
-    await stop(1);
+    await Promise.all([control.stop(), host.stop()]);
+    throw error;
   }
 }
 
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof SettingError)) throw error;
-  process.stderr.write(`mayfly cannot start: ${error.message}\n`);
-  process.exitCode = 1;
+  failStart(error, [SettingError, AlreadyRunning, WingFailed]);
 }

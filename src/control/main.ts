@@ -1,9 +1,10 @@
 // The deciding process: reads the settings, opens the door to host, listens. Says one message to its parent
 // when it is ready and ends when the parent is gone.
 import { connectHost, serveControl } from "../capsule/link.ts";
-import { prepareDirectories, readControlConfig } from "../config.ts";
+import { SettingError, prepareDirectories, readControlConfig } from "../config.ts";
 import { systemClock } from "../kernel/clock.ts";
 import { createLog } from "../kernel/log.ts";
+import { endWith, failStart } from "../kernel/process-life.ts";
 import { listen } from "./http/listen.ts";
 import { openWing } from "./wing.ts";
 
@@ -15,24 +16,18 @@ async function main(): Promise<void> {
   const host = stack.use(connectHost(config.hostSocket));
   const wing = stack.use(await openWing({ ...config, clock: systemClock, host, log }));
   const door = await serveControl(config.controlSocket, wing.capsuleControl, (err) => log.error({ err }, "a call of host failed"));
-  stack.defer(() => void door.close());
+  stack.defer(() => {
+    door.close();
+    door.closeAllConnections();
+  });
   stack.use(await listen(wing.app, { port: config.port, hostname: config.bind }));
 
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) return;
-    stopping = true;
-    door.closeAllConnections();
-    stack.disposeAsync().then(
-      () => process.exit(0),
-      (err: unknown) => {
-        log.error({ err }, "stopped uncleanly");
-        process.exit(1);
-      },
-    );
-  };
-  process.once("SIGTERM", stop).once("SIGINT", stop).once("disconnect", stop);
+  endWith(stack, log);
   process.send?.({ ready: true, url: config.url.origin, operatorLink: await wing.people.operatorLink() });
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  failStart(error, [SettingError]);
+}

@@ -4,6 +4,7 @@ import { connectControl, serveHost } from "../capsule/link.ts";
 import { CONTROL_ONLY, prepareDirectories, readHostConfig } from "../config.ts";
 import { systemClock } from "../kernel/clock.ts";
 import { createLog } from "../kernel/log.ts";
+import { endWith, failStart } from "../kernel/process-life.ts";
 import { openWing } from "./wing.ts";
 
 /** What control keeps to itself must not even be within reach here. */
@@ -21,28 +22,17 @@ async function main(): Promise<void> {
   const control = stack.use(connectControl(config.controlSocket));
   const wing = stack.use(await openWing({ ...config, control, clock: systemClock, log }));
   const door = await serveHost(config.hostSocket, wing.capsuleHost, (err) => log.error({ err }, "a call of control failed"));
-
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) return;
-    stopping = true;
+  stack.defer(() => {
     door.close();
     door.closeAllConnections();
-    stack.disposeAsync().then(
-      () => process.exit(0),
-      (err: unknown) => {
-        log.error({ err }, "stopped uncleanly");
-        process.exit(1);
-      },
-    );
-  };
-  process.once("SIGTERM", stop).once("SIGINT", stop).once("disconnect", stop);
+  });
+
+  endWith(stack, log);
   process.send?.({ ready: true, rung: wing.rung, missing: wing.missing, edgePort: wing.edgePort });
 }
 
 try {
   await main();
 } catch (error) {
-  process.stderr.write(`mayfly's host cannot start: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
+  failStart(error, [Error]);
 }
