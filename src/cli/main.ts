@@ -1,12 +1,13 @@
 // The commands of `mayfly`, each in its own file: a new one is imported here and added to COMMANDS.
 import { SETTINGS } from "../config.ts";
 import type { Command } from "./command.ts";
+import { demo } from "./demo.ts";
 import { helpFor } from "./help.ts";
 import { settings } from "./settings.ts";
 import { start } from "./start.ts";
 import { wrangler } from "./wrangler.ts";
 
-const COMMANDS: readonly Command[] = [start, wrangler, settings];
+const COMMANDS: readonly Command[] = [start, wrangler, demo, settings];
 
 const [name = "help", ...args] = process.argv.slice(2);
 const help = helpFor(COMMANDS);
