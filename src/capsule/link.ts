@@ -41,7 +41,7 @@ const HOST_CALLS = {
 
 const CONTROL_CALLS = {
   lookup: { input: z.string(), output: lookupAnswer },
-  held: { input: z.array(heldAccount), output: z.array(lookupAnswer) },
+  held: { input: z.array(heldAccount), output: z.array(lookupAnswer.nullable()) },
 } satisfies Record<string, Call>;
 
 const wireError = z.object({

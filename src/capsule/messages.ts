@@ -96,6 +96,6 @@ export type HeldAccount = z.infer<typeof heldAccount>;
 export type CapsuleControl = {
   /** Who answers for this host label (`worker--subdomain`, without the edge domain). */
   lookup(label: string): Promise<LookupAnswer>;
-  /** Told what host holds, answers with what host should hold instead; asked every few seconds. */
-  held(accounts: readonly HeldAccount[]): Promise<LookupAnswer[]>;
+  /** Told what host holds; answers, place by place, with what host should hold instead, null where nothing changed. */
+  held(accounts: readonly HeldAccount[]): Promise<(LookupAnswer | null)[]>;
 };

@@ -27,11 +27,9 @@ export function createCapsuleControl({ store, composer }: CapsuleControlOptions)
       return ended ? { kind: "tombstone", tombstone: ended } : { kind: "spec", spec: await composer.compose(tx, row) };
     });
   };
-  const outdated = async (held: HeldAccount): Promise<LookupAnswer | null> => {
-    const account = await store.db.selectFrom("accounts").selectAll().where("id", "=", held.account).executeTakeFirst();
-    if (!account) return null;
-    const fresh = tombstoneOf(account, store.clock.now()) === null && account.generation <= held.generation;
-    return fresh ? null : answer(account);
+  const instead = (held: HeldAccount, account: Account | undefined): Promise<LookupAnswer | null> => {
+    const live = account !== undefined && tombstoneOf(account, store.clock.now()) === null;
+    return live && account.generation <= held.generation ? Promise.resolve(null) : answer(account);
   };
   return {
     lookup: async (label) => {
@@ -40,11 +38,11 @@ export function createCapsuleControl({ store, composer }: CapsuleControlOptions)
       return answer(await store.db.selectFrom("accounts").selectAll().where("subdomain", "=", subdomain).executeTakeFirst());
     },
     held: async (accounts) => {
-      const answers: LookupAnswer[] = [];
-      for (const held of accounts) {
-        const instead = await outdated(held);
-        if (instead) answers.push(instead);
-      }
+      const ids = accounts.map(({ account }) => account);
+      const rows = ids.length === 0 ? [] : await store.db.selectFrom("accounts").selectAll().where("id", "in", ids).execute();
+      const byId = new Map(rows.map((row) => [row.id, row]));
+      const answers: (LookupAnswer | null)[] = [];
+      for (const held of accounts) answers.push(await instead(held, byId.get(held.account)));
       return answers;
     },
   };

@@ -283,10 +283,10 @@ export class Supervisor implements Capsules, AsyncDisposable {
     const answers = await this.#options.control.held(held);
     for (const [index, answer] of answers.entries()) {
       const told = held[index];
+      if (answer === null || told === undefined) continue;
       try {
         await this.#obey(answer);
-        // An answer that names no account is matched by its place, which only a complete list has.
-        if (answer.kind !== "none" || told === undefined || answers.length !== held.length) continue;
+        if (answer.kind !== "none") continue;
         const capsule = this.#capsules.get(told.account);
         if (capsule?.known?.generation === told.generation) await this.#drop(capsule);
       } catch (error) {
