@@ -63,7 +63,10 @@ export type AssetFile = {
   /** SHA-256 of the bytes. */
   readonly hash: string;
   readonly size: number;
-  /** As the client named it; null where it asked for none. */
+  /**
+   * As the client named it; null where it asked for none. Kept, but the process derives what it serves from the
+   * path's extension: the same type for every extension that both tables know.
+   */
   readonly contentType: string | null;
 };
 

@@ -89,14 +89,21 @@ function stored(sent: SentBinding, sources: BindingSources): StoredBinding {
   }
 }
 
+/** Whether a binding by this entrypoint, undefined for the default one, can be called. */
+export const reaches = (entrypoint: string | undefined, exports: Exports): boolean =>
+  entrypoint === undefined ? exports.handlers !== null : exports.entrypoints.includes(entrypoint);
+
 /** @throws PlatformError invalid_upload, naming the entrypoints that there are */
 export function checkEntrypoint(binding: Extract<StoredBinding, { type: "service" }>, exports: Exports): void {
   const { entrypoint, name, service } = binding;
-  if (entrypoint === undefined || exports.entrypoints.includes(entrypoint)) return;
+  if (reaches(entrypoint, exports)) return;
+  const wanted = entrypoint === undefined ? "the default export" : `the entrypoint ${shown(entrypoint)}`;
   const there = exports.entrypoints.length > 0 ? `it has ${exports.entrypoints.map(shown).join(", ")}` : "it exports none";
   throw invalidUpload(
-    `bindings: ${shown(name)} names the entrypoint ${shown(entrypoint)} of the Worker ${shown(service)}, which does not export it; ${there}.`,
-    "Export a WorkerEntrypoint class of that name from it and deploy it first.",
+    `bindings: ${shown(name)} names ${wanted} of the Worker ${shown(service)}, which does not export it; ${there}.`,
+    entrypoint === undefined
+      ? "Give that Worker a default export, or name one of its entrypoints."
+      : "Export a WorkerEntrypoint class of that name from it and deploy it first.",
   );
 }
 

@@ -6,6 +6,7 @@ import type { Composition } from "../product.ts";
 import type { Keys } from "../../keys/keys.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import { iso } from "../../../kernel/clock.ts";
+import { reaches } from "./bindings.ts";
 import { assetsServiceId, codeFiles, workerServiceId, type StoredBinding, type Version, type VersionDraft, type Worker } from "./model.ts";
 import { labelOf } from "./names.ts";
 import { activeVersions, heldFiles, listWorkers } from "./store.ts";
@@ -78,7 +79,7 @@ const front = ({ worker, version }: Live): string =>
 function targetOf(binding: ServiceBinding, live: ReadonlyMap<string, Live>): Target {
   const callee = live.get(binding.service);
   const { entrypoint, props } = binding;
-  if (!callee || (entrypoint !== undefined && !callee.version.exports.entrypoints.includes(entrypoint))) {
+  if (!callee || !reaches(entrypoint, callee.version.exports)) {
     return { service: ABSENT, props: JSON.stringify({ worker: binding.service, ...(entrypoint !== undefined && { entrypoint }) }) };
   }
   return {

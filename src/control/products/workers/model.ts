@@ -35,7 +35,7 @@ export type StoredBinding =
 
 /** What the trial found in the script. */
 export type Exports = {
-  /** Handlers of the default export; null when there is none. */
+  /** Handlers of the default export; null when there is none, so that nothing can call it. */
   readonly handlers: readonly string[] | null;
   /** Exports that a service binding can name. */
   readonly entrypoints: readonly string[];

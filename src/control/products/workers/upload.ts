@@ -181,7 +181,8 @@ export async function tryVersion(context: ProductContext, call: AccountCall, ver
     assets: TRIAL_SERVICE,
     versionMetadata: { id: "", tag: "", timestamp: "" },
   });
-  if (!worker) return { exports: { handlers: null, entrypoints: [] }, startupMs: 0 };
+  // Static assets alone answer requests, without a script that could have handlers.
+  if (!worker) return { exports: { handlers: [], entrypoints: [] }, startupMs: 0 };
   const verdict = await context.host.validate({ account: call.account, worker });
   // On a line of its own, as wrangler maps the lines of a stack to the sources.
   if (!verdict.ok) throw invalidUpload(verdict.diagnostics.includes("\n") ? `${verdict.diagnostics}\n` : verdict.diagnostics);
