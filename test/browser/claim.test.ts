@@ -1,63 +1,17 @@
 // A person in Chromium: from the link with its secret in the fragment to a claimed account, and what everybody
 // else sees. Screenshots stay under test/.artifacts/claim.
 import assert from "node:assert/strict";
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
+import { openLink, skipBrowser, startBrowser, visitor, type Visitor } from "../fixtures/browser.ts";
 import { openBench } from "../fixtures/databases.ts";
 import { addWorker, openPages, type Pages } from "../fixtures/pages.ts";
 import { newSecret } from "../../src/kernel/ids.ts";
 
 const SHOTS = fileURLToPath(new URL("../.artifacts/claim/", import.meta.url));
-const SKIP = "needs Chromium: apt-get install chromium";
-const PATHS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-
-function findChromium(): string | undefined {
-  return PATHS.find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-const executablePath = findChromium();
-const skip = executablePath === undefined ? SKIP : false;
-
-/** A visitor whose console and network are listened to: what a policy blocks is an error there. */
-type Visitor = AsyncDisposable & {
-  readonly page: Page;
-  readonly context: BrowserContext;
-  readonly complaints: string[];
-  readonly addresses: string[];
-};
-
-async function visitor(browser: Browser, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Visitor> {
-  const context = await browser.newContext({ viewport: { width: 900, height: 800 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  const complaints: string[] = [];
-  const addresses: string[] = [];
-  page.on("console", (message) => {
-    // A refusal's own status is told on the console too.
-    if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  context.on("request", (request) => addresses.push(`${request.url()} ${request.headers()["referer"] ?? ""}`));
-  return { page, context, complaints, addresses, [Symbol.asyncDispose]: () => context.close() };
-}
-
 const shot = (page: Page, name: string): Promise<unknown> => page.screenshot({ path: `${SHOTS}${name}.png`, fullPage: true });
-
-/** Opens a link as if from elsewhere: a page that differs in its fragment alone would not be loaded again. */
-async function open({ page }: Visitor, link: string): Promise<void> {
-  await page.goto("about:blank");
-  await page.goto(link);
-  await page.waitForURL("**/claim/account");
-}
 
 async function signUp({ page }: Visitor, name: string, email: string): Promise<void> {
   await page.getByLabel("Your name").fill(name);
@@ -70,13 +24,11 @@ async function signUp({ page }: Visitor, name: string, email: string): Promise<v
 const press = ({ page }: Visitor): Promise<void> => page.getByRole("button", { name: /^Claim as/ }).click();
 const heading = ({ page }: Visitor): Promise<string> => page.getByRole("heading", { level: 1 }).innerText();
 
-describe("a person claims in a browser", { skip }, () => {
+describe("a person claims in a browser", { skip: skipBrowser }, () => {
   let browser: Browser;
   before(async () => {
     mkdirSync(SHOTS, { recursive: true });
-    // Chromium's own sandbox refuses to run as root.
-    if (executablePath !== undefined)
-      browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+    if (skipBrowser === false) browser = await startBrowser();
   });
   after(() => browser?.close());
 
@@ -94,7 +46,7 @@ describe("a person claims in a browser", { skip }, () => {
     const { account, link, secret, agentToken } = await pages.waiting();
     await addWorker(bench, account, "landing-page");
     await using ada = await visitor(browser);
-    await open(ada, link);
+    await openLink(ada, link);
     assert.equal(await heading(ada), "An agent made an account and asks you to keep it");
     assert.equal(await ada.page.evaluate("location.hash"), "", "the secret is out of the address bar");
     await shot(ada.page, "1-before-signing-in");
@@ -116,7 +68,7 @@ describe("a person claims in a browser", { skip }, () => {
     await shot(ada.page, "4-after-a-reload");
     await ada.page.goBack();
     assert.ok(!(await ada.page.content()).includes(token));
-    await open(ada, link);
+    await openLink(ada, link);
     assert.equal(await heading(ada), "This account is yours");
 
     assert.deepEqual(ada.complaints, [], "nothing violates the page's own policy");
@@ -134,22 +86,22 @@ describe("a person claims in a browser", { skip }, () => {
     const { bench, pages } = scene;
     const first = await pages.waiting();
     await using ada = await visitor(browser);
-    await open(ada, first.link);
+    await openLink(ada, first.link);
     await signUp(ada, "Ada Lovelace", "ada@example.com");
     await press(ada);
     await ada.page.locator("#token").waitFor();
 
     await using eve = await visitor(browser, { viewport: { width: 390, height: 700 } });
-    await open(eve, first.link);
+    await openLink(eve, first.link);
     assert.equal(await heading(eve), "This account has an owner already");
     assert.doesNotMatch(await eve.page.locator("main").innerText(), /Ada|landing/);
     await shot(eve.page, "5-taken");
     const late = await pages.waiting({ lifeMs: 1000 });
     bench.clock.advance(1001);
-    await open(eve, late.link);
+    await openLink(eve, late.link);
     assert.equal(await heading(eve), "This account is gone");
     await shot(eve.page, "6-late");
-    await open(eve, `${pages.url.origin}/claim#${newSecret("mfc")}`);
+    await openLink(eve, `${pages.url.origin}/claim#${newSecret("mfc")}`);
     assert.equal(await heading(eve), "This link opens nothing");
     await shot(eve.page, "7-wrong");
     await eve.page.goto("about:blank");
@@ -169,7 +121,7 @@ describe("a person claims in a browser", { skip }, () => {
       [ada, "Ada"],
       [bob, "Bob"],
     ] as const) {
-      await open(person, link);
+      await openLink(person, link);
       await signUp(person, name, `${name}@example.com`);
     }
     const double = ({ page }: Visitor) => page.getByRole("button", { name: /^Claim as/ }).dblclick();
@@ -188,7 +140,7 @@ describe("a person claims in a browser", { skip }, () => {
     const { account, link } = await pages.waiting({ task: { title, agent: "<a href=//evil.example>sign in here</a>" } });
     await addWorker(bench, account, "a-worker-with-a-rather-long-name-for-a-phone");
     await using ada = await visitor(browser, { viewport: { width: 360, height: 740 }, colorScheme: "dark", deviceScaleFactor: 2 });
-    await open(ada, link);
+    await openLink(ada, link);
     await shot(ada.page, "8-hostile-dark-phone");
     await signUp(ada, "Ada", "ada@example.com");
     await shot(ada.page, "9-offer-dark-phone");
@@ -250,7 +202,7 @@ describe("a person claims in a browser", { skip }, () => {
     const { pages } = scene;
     const { account, link } = await pages.waiting();
     await using ada = await visitor(browser);
-    await open(ada, link);
+    await openLink(ada, link);
     await signUp(ada, "Ada", "ada@example.com");
     await ada.page.route("http://evil.example/", (route) =>
       route.fulfill({
