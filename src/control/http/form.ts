@@ -10,7 +10,47 @@ export type Part = {
   readonly bytes: Buffer;
 };
 
-export type FormLimits = { readonly maxBytes: number; readonly maxParts: number };
+export type FormLimits = {
+  readonly maxBytes: number;
+  readonly maxParts: number;
+  /** What the form may take of the memory that all forms share; held until it is disposed. */
+  readonly room?: Room;
+};
+
+/** A form's share of a budget. */
+export type Room = Disposable & { take(bytes: number): boolean };
+
+/** Memory for the forms of all callers together, so that many large ones cannot exhaust it. */
+export class FormBudget {
+  readonly #maxBytes: number;
+  #taken = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  open(): Room {
+    let own = 0;
+    return {
+      take: (bytes) => {
+        if (this.#taken + bytes > this.#maxBytes) return false;
+        this.#taken += bytes;
+        own += bytes;
+        return true;
+      },
+      [Symbol.dispose]: () => {
+        this.#taken -= own;
+        own = 0;
+      },
+    };
+  }
+}
+
+const busy = (): PlatformError =>
+  new PlatformError("capsule_failed", {
+    message: "This installation is taking in as many uploads as its memory allows.",
+    retryAfterSeconds: 2,
+  });
 
 /** What a caller wants thrown: each product has codes of its own for a bad upload. */
 export type FormRefusals = {
@@ -80,6 +120,7 @@ class Form {
     if (this.#size > this.#limits.maxBytes) {
       this.#problem ??= this.#refuse.tooLarge(`body: larger than ${this.#limits.maxBytes} bytes.`);
     }
+    if (!this.#problem && this.#limits.room?.take(chunk.byteLength) === false) this.#problem = busy();
     // A client that is still sending reads no answer: what is somewhat too much is taken and thrown away.
     if (this.#problem && this.#size <= discardMaxBytes(this.#limits)) return;
     this.#check();

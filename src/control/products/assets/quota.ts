@@ -10,9 +10,12 @@ export type AssetLimits = {
 };
 
 export function assetLimits(settings: QuotaSettings, state: string): AssetLimits {
-  const files = state === "claimed" ? settings.assetFiles * 20 : settings.assetFiles;
-  return { files, fileMaxBytes: settings.assetMaxBytes, filesHeld: files * 5 };
+  const files = state === "claimed" ? settings.assetFiles * 5 : settings.assetFiles;
+  return { files, fileMaxBytes: settings.assetMaxBytes, filesHeld: files * 3 };
 }
+
+/** Raw bytes of all asset uploads that are being read or stored at once. */
+export const UPLOADS_BYTES = 268_435_456;
 
 /** Files of one upload request, and their bytes: base64 makes four of three, and each part has headers. */
 export const BUCKET_FILES = 100;

@@ -2,11 +2,11 @@
 import { PlatformError } from "../../../kernel/errors.ts";
 import { readJson } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
-import { readForm } from "../../http/form.ts";
+import { FormBudget, readForm } from "../../http/form.ts";
 import { accountRoute, capabilityRoute, type Call, type Route } from "../../http/routes.ts";
 import type { ProductContext } from "../product.ts";
 import { invalidManifest, sessionBody, sessionOnWire, toManifest, uploadOnWire } from "./contract.ts";
-import { bodyMaxBytes, BUCKET_FILES, MANIFEST_MAX_BYTES } from "./quota.ts";
+import { bodyMaxBytes, BUCKET_FILES, MANIFEST_MAX_BYTES, UPLOADS_BYTES } from "./quota.ts";
 import type { Sessions } from "./sessions.ts";
 import type { UploadTokens } from "./tokens.ts";
 
@@ -15,7 +15,9 @@ const refusals = {
   tooLarge: (message: string) => new PlatformError("body_too_large", { message, next: "Send one bucket of the session a request." }),
 };
 
-async function upload(context: ProductContext, sessions: Sessions, tokens: UploadTokens, call: Call): Promise<Response> {
+type Parts = { readonly context: ProductContext; readonly sessions: Sessions; readonly tokens: UploadTokens; readonly memory: FormBudget };
+
+async function upload({ context, sessions, tokens, memory }: Parts, call: Call): Promise<Response> {
   const [, token] = /^Bearer +(\S+) *$/i.exec(call.request.headers.get("authorization") ?? "") ?? [];
   if (token === undefined) {
     throw new PlatformError("asset_session_invalid", { message: "Authorization: must carry the token that the upload session answered." });
@@ -31,13 +33,15 @@ async function upload(context: ProductContext, sessions: Sessions, tokens: Uploa
     throw new PlatformError("invalid_input", { message: "base64: must be true.", next: "Send the files in base64 and ?base64=true." });
   }
   const { fileMaxBytes } = await sessions.limitsOf(capability.account);
-  const limits = { maxBytes: bodyMaxBytes(fileMaxBytes), maxParts: BUCKET_FILES };
+  using room = memory.open();
+  const limits = { room, maxBytes: bodyMaxBytes(fileMaxBytes), maxParts: BUCKET_FILES };
   const completed = await sessions.receive(capability, await readForm(call.request, limits, refusals));
   return success(uploadOnWire(completed), { status: completed === null ? 202 : 201 });
 }
 
 /** @param context of the product */
 export function assetRoutes(context: ProductContext, sessions: Sessions, tokens: UploadTokens): Route[] {
+  const memory = new FormBudget(UPLOADS_BYTES);
   return [
     accountRoute(
       "POST",
@@ -48,16 +52,12 @@ export function assetRoutes(context: ProductContext, sessions: Sessions, tokens:
         if (Buffer.byteLength(script) > 255)
           throw invalidManifest("name: the Worker's name is longer than 255 bytes.", "Choose another name.");
         const { manifest } = await readJson(call.request, sessionBody, MANIFEST_MAX_BYTES);
-        const { token, buckets } = await sessions.open(
-          { account: call.account, epoch: call.principal.epoch },
-          script,
-          toManifest(manifest),
-        );
+        const { token, buckets } = await sessions.open(call.principal, script, toManifest(manifest));
         return success(sessionOnWire(token, buckets));
       },
     ),
     capabilityRoute("POST", "/accounts/:account/workers/assets/upload", "the token of an upload session", (call) =>
-      upload(context, sessions, tokens, call),
+      upload({ context, sessions, tokens, memory }, call),
     ),
   ];
 }

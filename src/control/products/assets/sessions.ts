@@ -5,6 +5,7 @@ import { checkAssetPaths } from "../../../capsule/asset-paths.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Part } from "../../http/form.ts";
+import type { Principal } from "../../permissions/authorize.ts";
 import type { Account } from "../../store/store.ts";
 import type { AssetFile, ProductContext } from "../product.ts";
 import { invalidManifest, type Manifest } from "./contract.ts";
@@ -21,7 +22,7 @@ export type Opened = { readonly token: string; readonly buckets: string[][] };
 
 export type Sessions = {
   /** @throws PlatformError invalid_input, quota_exceeded */
-  open(writer: { readonly account: AccountId; readonly epoch: number }, script: string, manifest: Manifest): Promise<Opened>;
+  open(writer: Principal, script: string, manifest: Manifest): Promise<Opened>;
   /** Stores the files of one request; the token of the completed upload once none is missing. @throws PlatformError asset_mismatch */
   receive(capability: Capability, parts: readonly Part[]): Promise<string | null>;
   /** The files of a completed upload. @throws PlatformError asset_session_invalid, asset_mismatch */
@@ -157,6 +158,17 @@ export function createSessions(context: ProductContext, tokens: UploadTokens): S
         }
         await store.insertSession(tx, writer.account, { id, script, manifest, expiresAtMs }, now);
         await store.dropOldSessions(tx, writer.account, SESSIONS_OPEN);
+        await context.trail.append(tx, {
+          at: now,
+          account: writer.account,
+          task: writer.task,
+          actors: writer.actors,
+          token: writer.token,
+          action: "assets:upload",
+          resource: `assets/${id}`,
+          outcome: "done",
+          reason: `session for ${missing.size} of ${manifest.size} files`,
+        });
       });
       const purpose = missing.size === 0 ? "assets-complete" : "assets-upload";
       const token = await tokens.sign(purpose, { session: id, account: writer.account, script, epoch: writer.epoch }, expiresAtMs);

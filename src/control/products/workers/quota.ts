@@ -9,6 +9,9 @@ export function workersAllowed(settings: QuotaSettings, state: string): number {
 /** Raw bytes of an upload's body: four times what the modules may have when compressed. */
 export const bodyMaxBytes = (settings: QuotaSettings): number => settings.uploadMaxBytes * 4;
 
+/** Raw bytes of all uploads that are being read or tried at once. */
+export const UPLOADS_BYTES = 268_435_456;
+
 export const MODULES_MAX = 1000;
 export const MODULE_NAME_MAX_BYTES = 512;
 /** The form's JSON part; the texts of _headers and _redirects travel in it. */

@@ -6,7 +6,7 @@ import { Readable } from "node:stream";
 import type { Verdict } from "../../../capsule/messages.ts";
 import { checkCompatibility } from "../../../capsule/compatibility.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
-import { readForm, type Part } from "../../http/form.ts";
+import { readForm, type Part, type Room } from "../../http/form.ts";
 import type { AccountCall } from "../../http/routes.ts";
 import type { Tx } from "../../store/store.ts";
 import type { ProductContext } from "../product.ts";
@@ -75,9 +75,9 @@ function refuseUnknownProducts(metadata: UploadMetadata): void {
   }
 }
 
-async function parse(context: ProductContext, call: AccountCall, script: string): Promise<Sent> {
+async function parse(context: ProductContext, call: AccountCall, script: string, room: Room): Promise<Sent> {
   checkScriptName(script, await store.subdomainOf(context.store.db, call.account));
-  const limits = { maxBytes: bodyMaxBytes(context.quota), maxParts: MODULES_MAX + 1 };
+  const limits = { maxBytes: bodyMaxBytes(context.quota), maxParts: MODULES_MAX + 1, room };
   const parts = await readForm(call.request, limits, refusals);
   const metadata = parseMetadata(parts);
   refuseUnknownProducts(metadata);
@@ -214,19 +214,22 @@ export type Ready = {
   readonly draft: (tx: Tx, worker: Worker | undefined, latest: Version | undefined) => Promise<VersionDraft>;
 };
 
+export type UploadOptions = {
+  /** What the version's annotations name as its origin. */
+  readonly trigger: string;
+  /** Told which Worker there is, before anything is stored; may refuse. */
+  readonly found: (worker: Worker | undefined) => void;
+  /** Memory for the form; the caller disposes of it when the upload is over. */
+  readonly room: Room;
+};
+
 /**
  * Everything of an upload that happens before its transaction.
- * @param trigger what the version's annotations name as its origin
  * @throws PlatformError invalid_upload, upload_too_large, invalid_inherit, quota_exceeded, forbidden, capsule_failed,
  *   worker_not_found when `mustExist` and there is no such Worker
  */
-export async function prepareUpload(
-  context: ProductContext,
-  call: AccountCall,
-  script: string,
-  options: { readonly trigger: string; readonly found: (worker: Worker | undefined) => void },
-): Promise<Ready> {
-  const sent = await parse(context, call, script);
+export async function prepareUpload(context: ProductContext, call: AccountCall, script: string, options: UploadOptions): Promise<Ready> {
+  const sent = await parse(context, call, script, options.room);
   const now = await standing(context, context.store.db, call, script);
   options.found(now.worker);
   const settled: Settled = await settle(context, context.store.db, call, sent, now);

@@ -3,6 +3,7 @@
 import { PlatformError } from "../../../kernel/errors.ts";
 import { readJson } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
+import { FormBudget } from "../../http/form.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
 import type { ProductContext } from "../product.ts";
 import { deploymentOnWire, uploadedOnWire, versionOnWire } from "./answers.ts";
@@ -10,6 +11,7 @@ import { secretsThatDiffer } from "./bindings.ts";
 import { deploymentBody, toScriptSettings, type UploadMetadata } from "./contract.ts";
 import { addVersion, deed, deploy, noWorker, presentVersion, presentWorker, record, type Doing } from "./deeds.ts";
 import type { Worker } from "./model.ts";
+import { UPLOADS_BYTES } from "./quota.ts";
 import * as store from "./store.ts";
 import { prepareUpload, sourceOf, toAnnotations } from "./upload.ts";
 
@@ -25,9 +27,10 @@ const withSettings = (worker: Worker, metadata: UploadMetadata): Worker => ({
   settings: { ...worker.settings, ...toScriptSettings(metadata) },
 });
 
-async function put(context: ProductContext, call: AccountCall): Promise<Response> {
+async function put(context: ProductContext, call: AccountCall, memory: FormBudget): Promise<Response> {
   const script = call.params["script"] ?? "";
-  const ready = await prepareUpload(context, call, script, { trigger: "upload", found: () => undefined });
+  using room = memory.open();
+  const ready = await prepareUpload(context, call, script, { trigger: "upload", found: () => undefined, room });
   const done = await deed(context, call.principal, async (doing) => {
     const known = await store.findWorker(doing.tx, doing.account.id, script);
     const draft = await ready.draft(doing.tx, known, await latestOf(doing, known));
@@ -41,12 +44,13 @@ async function put(context: ProductContext, call: AccountCall): Promise<Response
   return success(uploadedOnWire(done.worker, done.version));
 }
 
-async function postVersion(context: ProductContext, call: AccountCall): Promise<Response> {
+async function postVersion(context: ProductContext, call: AccountCall, memory: FormBudget): Promise<Response> {
   const script = call.params["script"] ?? "";
+  using room = memory.open();
   const found = (worker: Worker | undefined): void => {
     if (!worker) throw noWorker(script);
   };
-  const ready = await prepareUpload(context, call, script, { trigger: "version_upload", found });
+  const ready = await prepareUpload(context, call, script, { trigger: "version_upload", found, room });
   const version = await deed(context, call.principal, async (doing) => {
     const known = await presentWorker(doing, script);
     const draft = await ready.draft(doing.tx, known, await latestOf(doing, known));
@@ -91,6 +95,7 @@ async function postDeployment(context: ProductContext, call: AccountCall): Promi
 /** @param context of the product */
 export function versionRoutes(context: ProductContext): Route[] {
   const { db } = context.store;
+  const memory = new FormBudget(UPLOADS_BYTES);
   const present = async (call: AccountCall): Promise<Worker> => {
     const script = call.params["script"] ?? "";
     const worker = await store.findWorker(db, call.account, script);
@@ -98,8 +103,8 @@ export function versionRoutes(context: ProductContext): Route[] {
     return worker;
   };
   return [
-    accountRoute("PUT", SCRIPT, WRITE, (call) => put(context, call)),
-    accountRoute("POST", `${SCRIPT}/versions`, WRITE, (call) => postVersion(context, call)),
+    accountRoute("PUT", SCRIPT, WRITE, (call) => put(context, call, memory)),
+    accountRoute("POST", `${SCRIPT}/versions`, WRITE, (call) => postVersion(context, call, memory)),
     accountRoute("GET", `${SCRIPT}/versions`, READ, async (call) => {
       const versions = await store.listVersions(db, context.keys, await present(call));
       return success({ items: versions.map(versionOnWire) });

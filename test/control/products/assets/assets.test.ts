@@ -135,10 +135,10 @@ onBothDatabases("Static assets", {
   "that no version holds are kept for their session and make room after it": async (bench) => {
     const client = await openShop(bench, { assetFiles: 1 }).client();
     const file = (at: number): Files => ({ "/f.txt": { content: `file ${at}` } });
-    for (let at = 0; at < 5; at++) await uploaded(client, "app", file(at));
+    for (let at = 0; at < 3; at++) await uploaded(client, "app", file(at));
     const held = await client.call("PUT", "/workers/scripts/app", { body: assetsOnly(await uploaded(client, "app", file(0))) });
     assert.equal(held.status, 200);
-    assert.equal(client.spec().keep.assets.length, 5);
+    assert.equal(client.spec().keep.assets.length, 3);
     const full = await openSession(client, "app", file(5));
     assert.deepEqual([full.status, full.code], [400, 71418]);
     await bench.store.db
