@@ -8,6 +8,7 @@ import type { CapsuleSpec, Tombstone } from "../../capsule/spec.ts";
 import type { Answerer, Exit } from "../contract.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
+import { runtimeWords } from "./diagnostics.ts";
 import { causeOfDeath, hangReason, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
 import { StartFailure, type Run } from "./run.ts";
@@ -263,8 +264,9 @@ export class Capsule implements Occupant {
     if (this.#run !== run) return;
     this.#forgetRun();
     this.#freePlace();
-    this.#log.warn({ exit, stderr: run.process.stderr() }, "a capsule's process ended by itself");
-    this.#mishap(causeOfDeath(exit, this.#known?.limits.memoryBytes ?? 0));
+    const lastWords = run.process.stderr();
+    this.#log.warn({ exit, stderr: runtimeWords(lastWords) }, "a capsule's process ended by itself");
+    this.#mishap(causeOfDeath(exit, this.#known?.limits.memoryBytes ?? 0, lastWords));
   }
 
   #mishap(reason: string): void {
@@ -366,5 +368,5 @@ function unavailable(reason: string, retryAfterSeconds: number): Answerer {
 
 /** For the log: a process that did not start is no bug of ours, and needs no stack. */
 function failure(error: unknown): Record<string, unknown> {
-  return error instanceof StartFailure ? { reason: error.message, stderr: error.diagnostics } : { err: error };
+  return error instanceof StartFailure ? { reason: error.message, stderr: runtimeWords(error.diagnostics) } : { err: error };
 }

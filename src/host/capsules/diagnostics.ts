@@ -31,3 +31,12 @@ export function diagnosticsOf(stderr: string): string | null {
   const text = kept.join("\n").replaceAll(`Worker "${SUBJECT}"'s`, "The Worker's").replaceAll(`Worker "${LENS}"'s`, "The Worker's");
   return text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)} …` : text;
 }
+
+/** Lines of the sandbox's or the runtime's own making; any other may hold what a tenant's code threw or printed. */
+const OURS = /^(capsule: |bwrap: |\*\*\* Received signal |\S+\.c\+\+:\d+: fatal: )/;
+
+/** What of a process's standard error the operator's log may hold. */
+export function runtimeWords(stderr: string): string {
+  const kept = stderr.split("\n").filter((line) => OURS.test(line));
+  return kept.join("\n").slice(0, MAX_CHARS);
+}

@@ -63,8 +63,12 @@ export class Mishaps {
   }
 }
 
-/** Why a process died that nobody told to, for the account's own eyes. */
-export function causeOfDeath(exit: Exit, memoryBytes: number): string {
+/**
+ * Why a process died that nobody told to, for the account's own eyes.
+ * @param lastWords what it wrote to standard error; a tenant may have written into it, and deceives nobody else
+ */
+export function causeOfDeath(exit: Exit, memoryBytes: number, lastWords: string): string {
+  if (/JavaScript heap out of memory/.test(lastWords)) return "Its JavaScript heap was full, so it was restarted.";
   if (exit.outOfMemory) return `It used more than ${Math.round(memoryBytes / MIB)} MiB of memory and was restarted.`;
   const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
   return `Its process ended unexpectedly (${how}) and was restarted.`;

@@ -10,6 +10,7 @@ import { socketDirectories } from "../../../src/host/capsules/doors.ts";
 import { EndTimer } from "../../../src/host/capsules/end-timer.ts";
 import { EventLog } from "../../../src/host/capsules/event-log.ts";
 import { Lookups } from "../../../src/host/capsules/lookups.ts";
+import { runtimeWords } from "../../../src/host/capsules/diagnostics.ts";
 import { causeOfDeath, hangReason, Mishaps } from "../../../src/host/capsules/mishaps.ts";
 import { SpecStore } from "../../../src/host/capsules/spec-store.ts";
 import { essentials, subdomainOf } from "../../../src/host/capsules/standing.ts";
@@ -201,13 +202,22 @@ describe("mishaps", () => {
     assert.equal(mishaps.died(), false);
   });
 
+  test("leave no word of a tenant in the log", () => {
+    const fatal = "workerd/jsg/setup.c++:44: fatal: V8 fatal error";
+    const thrown = "workerd/io/worker.c++:2236: info: uncaught exception; stack = Error: a secret\n    at index.js:1:2";
+    assert.equal(runtimeWords(`service w-1: Uncaught Error: a secret\n${thrown}\n${fatal}\n`), fatal);
+  });
+
   test("are told in words with figures", () => {
     const memory = 268_435_456;
     assert.equal(
-      causeOfDeath({ code: null, signal: "SIGKILL", outOfMemory: true }, memory),
+      causeOfDeath({ code: null, signal: "SIGKILL", outOfMemory: true }, memory, ""),
       "It used more than 256 MiB of memory and was restarted.",
     );
-    assert.match(causeOfDeath({ code: 1, signal: null, outOfMemory: false }, memory), /exit code 1/);
+    const exit = { code: 1, signal: null, outOfMemory: false };
+    assert.match(causeOfDeath(exit, memory, ""), /exit code 1/);
+    const heap = "workerd/jsg/setup.c++:44: fatal: V8 fatal error; message = : allocation failed: JavaScript heap out of memory";
+    assert.equal(causeOfDeath(exit, memory, heap), "Its JavaScript heap was full, so it was restarted.");
     assert.equal(
       hangReason(3_000, 2_900, 0),
       "It did not answer for 3.0 s and was restarted: a loop that never yields, at 1970-01-01T00:00:00.000Z, using 2.9 s of CPU meanwhile.",
