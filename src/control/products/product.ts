@@ -4,7 +4,8 @@ import type { Service, Unit } from "../../capsule/spec.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
-import type { Route } from "../http/routes.ts";
+import { PlatformError } from "../../kernel/errors.ts";
+import { accountRoute, type Method, type Route } from "../http/routes.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Action, ProductName } from "../permissions/actions.ts";
 import type { Principal, Resource } from "../permissions/authorize.ts";
@@ -101,3 +102,28 @@ export type Product = {
 };
 
 export const NOTHING: Composition = { services: [], ingress: [], keep: { code: [], assets: [] } };
+
+type Asked = readonly [Method, `/accounts/:account${string}`, Action];
+
+/**
+ * A product that clients ask for in a deploy but that is not there yet: its paths say so, with what to do. Never
+ * 403: wrangler takes that for a permission and turns the binding into one that inherits.
+ * @param title the product as a person calls it @param asked routes that answer `product_unavailable`
+ */
+export function notThereYet(name: ProductName, title: string, asked: readonly Asked[]): Product {
+  const refuse = (): never => {
+    throw new PlatformError("product_unavailable", {
+      message: `${title}: not there yet in this installation.`,
+      next: "Remove its bindings from the configuration and deploy again; README.md lists the products that work.",
+    });
+  };
+  return {
+    name,
+    routes: asked.map(([method, path, action]) => accountRoute(method, path, { action, product: name }, refuse)),
+    resolve: () => Promise.resolve(null),
+    bind: refuse,
+    referencedBy: () => Promise.resolve([]),
+    compose: () => Promise.resolve(NOTHING),
+    teardown: () => Promise.resolve({ removed: 0 }),
+  };
+}

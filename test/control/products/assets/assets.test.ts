@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
+import type { ErrorCode } from "../../../../src/kernel/errors.ts";
 import { onBothDatabases, openBench } from "../../../fixtures/databases.ts";
 import { deploy, HELLO, openShop, upload, type Answer, type Client } from "../../../fixtures/products.ts";
 
@@ -140,14 +141,14 @@ onBothDatabases("Static assets", {
     assert.equal(held.status, 200);
     assert.equal(client.spec().keep.assets.length, 3);
     const full = await openSession(client, "app", file(5));
-    assert.deepEqual([full.status, full.code], [400, 71418]);
+    assert.deepEqual([full.status, full.code], [400, "quota_exceeded"]);
     await bench.store.db
       .updateTable("accounts")
       .set({ expires_at: bench.clock.now() + 36_000_000 })
       .where("id", "=", client.id)
       .execute();
     bench.clock.advance(3_599_000);
-    assert.equal((await openSession(client, "app", file(5))).code, 71418);
+    assert.equal((await openSession(client, "app", file(5))).code, "quota_exceeded");
     bench.clock.advance(2_000);
     assert.equal((await openSession(client, "app", file(5))).status, 200);
     const rows = await bench.store.db.selectFrom("asset_files").select("hash").where("account_id", "=", client.id).execute();
@@ -159,30 +160,30 @@ onBothDatabases("Static assets", {
 });
 
 describe("An upload of static assets", () => {
-  const refusedManifests: readonly (readonly [what: string, manifest: unknown, code: number, message: RegExp])[] = [
-    ["no manifest", undefined, 71400, /manifest/],
-    ["a list", [], 71400, /manifest/],
-    ["an entry without a hash", { "/a": { size: 1 } }, 71400, /manifest\.\/a\.hash/],
-    ["a hash that is none", { "/a": { hash: "../x", size: 1 } }, 71400, /is not a hash/],
-    ["a negative size", { "/a": { hash: "aa", size: -1 } }, 71400, /negative/],
-    ["a size that is not whole", { "/a": { hash: "aa", size: 1.5 } }, 71400, /size/],
-    ["a path without a slash", { a: { hash: "aa", size: 1 } }, 71400, /does not begin with a slash/],
-    ["a path that climbs", { "/../a": { hash: "aa", size: 1 } }, 71400, /segment "\.\."/],
-    ["a path that climbs when decoded", { "/%2e%2e/a": { hash: "aa", size: 1 } }, 71400, /segment "\.\."/],
-    ["a path that is no percent-encoding", { "/%zz": { hash: "aa", size: 1 } }, 71400, /percent-encoding/],
-    ["a path twice when decoded", { "/a": { hash: "aa", size: 1 }, "/%61": { hash: "aa", size: 1 } }, 71400, /named twice/],
+  const refusedManifests: readonly (readonly [what: string, manifest: unknown, code: ErrorCode, message: RegExp])[] = [
+    ["no manifest", undefined, "invalid_input", /manifest/],
+    ["a list", [], "invalid_input", /manifest/],
+    ["an entry without a hash", { "/a": { size: 1 } }, "invalid_input", /manifest\.\/a\.hash/],
+    ["a hash that is none", { "/a": { hash: "../x", size: 1 } }, "invalid_input", /is not a hash/],
+    ["a negative size", { "/a": { hash: "aa", size: -1 } }, "invalid_input", /negative/],
+    ["a size that is not whole", { "/a": { hash: "aa", size: 1.5 } }, "invalid_input", /size/],
+    ["a path without a slash", { a: { hash: "aa", size: 1 } }, "invalid_input", /does not begin with a slash/],
+    ["a path that climbs", { "/../a": { hash: "aa", size: 1 } }, "invalid_input", /segment "\.\."/],
+    ["a path that climbs when decoded", { "/%2e%2e/a": { hash: "aa", size: 1 } }, "invalid_input", /segment "\.\."/],
+    ["a path that is no percent-encoding", { "/%zz": { hash: "aa", size: 1 } }, "invalid_input", /percent-encoding/],
+    ["a path twice when decoded", { "/a": { hash: "aa", size: 1 }, "/%61": { hash: "aa", size: 1 } }, "invalid_input", /named twice/],
     [
       "a file that is a directory",
       { "/a": { hash: "aa", size: 1 }, "/a/b": { hash: "aa", size: 1 } },
-      71400,
+      "invalid_input",
       /both a file and a directory/,
     ],
-    ["a hash of two sizes", { "/a": { hash: "aa", size: 1 }, "/b": { hash: "aa", size: 2 } }, 71400, /another size/],
-    ["a file that is too large", { "/a": { hash: "aa", size: 65_537 } }, 71418, /"\/a" has 65537 bytes, more than the 65536/],
+    ["a hash of two sizes", { "/a": { hash: "aa", size: 1 }, "/b": { hash: "aa", size: 2 } }, "invalid_input", /another size/],
+    ["a file that is too large", { "/a": { hash: "aa", size: 65_537 } }, "quota_exceeded", /"\/a" has 65537 bytes, more than the 65536/],
     [
       "too many files",
       Object.fromEntries(Array.from({ length: 21 }, (_, at) => [`/${at}`, { hash: "aa", size: 1 }])),
-      71418,
+      "quota_exceeded",
       /21 files, more than the 20/,
     ],
   ];
@@ -214,11 +215,11 @@ describe("An upload of static assets", () => {
     ];
     for (const [body, message] of cases) {
       const answer = await client.call("POST", "/workers/assets/upload?base64=true", { token, body });
-      assert.deepEqual([answer.status, answer.code], [400, 71424]);
+      assert.deepEqual([answer.status, answer.code], [400, "asset_mismatch"]);
       assert.match(answer.message, message);
     }
-    assert.equal((await client.call("POST", "/workers/assets/upload?base64=true", { token, body: "x" })).code, 71424);
-    assert.equal((await send(client, token, [], "")).code, 71400);
+    assert.equal((await client.call("POST", "/workers/assets/upload?base64=true", { token, body: "x" })).code, "asset_mismatch");
+    assert.equal((await send(client, token, [], "")).code, "invalid_input");
     assert.equal((await bench.store.db.selectFrom("asset_files").selectAll().execute()).length, 0);
   });
 
@@ -229,18 +230,18 @@ describe("An upload of static assets", () => {
     const token = (await openSession(client, "app", SITE)).result.jwt as string;
     const files = Object.values(SITE);
     for (const wrong of [null, "x", client.token, `${token}x`]) {
-      assert.equal((await send(client, wrong ?? "", files)).code, 71423);
+      assert.equal((await send(client, wrong ?? "", files)).code, "asset_session_invalid");
     }
-    assert.equal((await send(stranger, token, files)).code, 71423, "the path names another account");
+    assert.equal((await send(stranger, token, files)).code, "asset_session_invalid", "the path names another account");
     assert.equal(
       (await client.call("PUT", "/workers/scripts/app", { body: assetsOnly(token) })).code,
-      71423,
+      "asset_session_invalid",
       "a session is not a completed upload",
     );
     const done = (await send(client, token, files)).result.jwt as string;
-    assert.equal((await send(client, done, files)).code, 71423, "a completed upload takes no files");
-    assert.equal((await client.call("PUT", "/workers/scripts/other", { body: assetsOnly(done) })).code, 71423);
-    assert.equal((await stranger.call("PUT", "/workers/scripts/app", { body: assetsOnly(done) })).code, 71423);
+    assert.equal((await send(client, done, files)).code, "asset_session_invalid", "a completed upload takes no files");
+    assert.equal((await client.call("PUT", "/workers/scripts/other", { body: assetsOnly(done) })).code, "asset_session_invalid");
+    assert.equal((await stranger.call("PUT", "/workers/scripts/app", { body: assetsOnly(done) })).code, "asset_session_invalid");
     bench.clock.advance(3_590_000);
     assert.equal((await client.call("PUT", "/workers/scripts/app", { body: assetsOnly(done) })).status, 200);
   });
@@ -256,10 +257,10 @@ describe("An upload of static assets", () => {
     assert.notEqual((await send(client, token, Object.values(SITE))).status, 201);
     await set({ auth_epoch: 1, state: "ending", end_reason: "task-done" });
     const gone = await send(client, token, Object.values(SITE));
-    assert.deepEqual([gone.status, gone.code], [410, 71417]);
+    assert.deepEqual([gone.status, gone.code], [410, "account_gone"]);
     await set({ state: "claimed", end_reason: null, expires_at: null });
     bench.clock.advance(3_601_000);
-    assert.equal((await send(client, token, Object.values(SITE))).code, 71423);
+    assert.equal((await send(client, token, Object.values(SITE))).code, "asset_session_invalid");
     assert.equal((await bench.store.db.selectFrom("asset_files").selectAll().execute()).length, 0);
   });
 
@@ -270,7 +271,7 @@ describe("An upload of static assets", () => {
     const jwt = await uploaded(client, "app", SITE);
     const token = await shop.issue(client, [{ action: "workers:write", resource: { product: "workers", id: "app" }, conditions: [] }]);
     const session = await client.call("POST", "/workers/scripts/app/assets-upload-session", { token, json: { manifest: {} } });
-    assert.deepEqual([session.status, session.code], [403, 9109]);
+    assert.deepEqual([session.status, session.code], [403, "forbidden"]);
     const put = await client.call("PUT", "/workers/scripts/app", { token, body: upload({ assets: { jwt } }, [HELLO]) });
     assert.equal(put.status, 403);
     assert.match(put.message, /assets:write on assets\/app/);

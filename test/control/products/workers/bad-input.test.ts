@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
+import type { ErrorCode } from "../../../../src/kernel/errors.ts";
 import { openBench } from "../../../fixtures/databases.ts";
 import { ESM, HELLO, openShop, upload, type Client, type Module, type Sent } from "../../../fixtures/products.ts";
 
-type Case = readonly [what: string, sent: () => Sent, code: number, message: RegExp, script?: string];
+type Case = readonly [what: string, sent: () => Sent, code: ErrorCode, message: RegExp, script?: string];
 
 const form = (parts: Record<string, string | readonly [string, string]>): FormData => {
   const made = new FormData();
@@ -22,55 +23,60 @@ const named = (name: string) => up({}, [HELLO, [name, "text/plain", "x"]]);
 const meta = (text: string) => (): Sent => ({ body: form({ metadata: text, "index.js": [ESM, "export default {}"] }) });
 
 const CASES: readonly Case[] = [
-  ["no body", () => ({}), 10021, /Content-Type: must be multipart/],
-  ["JSON instead of a form", () => raw("{}", "application/json"), 10021, /Content-Type: must be multipart/],
-  ["no boundary", () => raw("x", "multipart/form-data"), 10021, /Content-Type: must be multipart\/form-data with a boundary/],
-  ["an empty boundary", () => raw("x", "multipart/form-data; boundary="), 10021, /Content-Type|body/],
-  ["an empty form body", () => raw(""), 10021, /body: empty/],
-  ["garbage", () => raw("garbage"), 10021, /body: the multipart form breaks off/],
-  ["a form that breaks off", () => raw('--XX\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"a":'), 10021, /breaks off/],
-  ["a form without parts", () => raw("--XX--\r\n"), 10021, /metadata: the form has no such part/],
-  ["no metadata", () => ({ body: form({ "index.js": [ESM, "x"] }) }), 10021, /metadata: the form has no such part/],
+  ["no body", () => ({}), "invalid_upload", /Content-Type: must be multipart/],
+  ["JSON instead of a form", () => raw("{}", "application/json"), "invalid_upload", /Content-Type: must be multipart/],
+  ["no boundary", () => raw("x", "multipart/form-data"), "invalid_upload", /Content-Type: must be multipart\/form-data with a boundary/],
+  ["an empty boundary", () => raw("x", "multipart/form-data; boundary="), "invalid_upload", /Content-Type|body/],
+  ["an empty form body", () => raw(""), "invalid_upload", /body: empty/],
+  ["garbage", () => raw("garbage"), "invalid_upload", /body: the multipart form breaks off/],
+  [
+    "a form that breaks off",
+    () => raw('--XX\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"a":'),
+    "invalid_upload",
+    /breaks off/,
+  ],
+  ["a form without parts", () => raw("--XX--\r\n"), "invalid_upload", /metadata: the form has no such part/],
+  ["no metadata", () => ({ body: form({ "index.js": [ESM, "x"] }) }), "invalid_upload", /metadata: the form has no such part/],
   [
     "metadata twice",
     () => raw(`${'--XX\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{}\r\n'.repeat(2)}--XX--\r\n`),
-    10021,
+    "invalid_upload",
     /two such parts/,
   ],
-  ["metadata that is not JSON", meta("{nope"), 10021, /metadata: is not JSON/],
+  ["metadata that is not JSON", meta("{nope"), "invalid_upload", /metadata: is not JSON/],
   [
     "metadata that is not UTF-8",
     () => ({ body: form({ metadata: ["application/json", "x"] }), headers: {} }),
-    10021,
+    "invalid_upload",
     /metadata: is not JSON/,
   ],
-  ["metadata that is a list", meta("[]"), 10021, /metadata: /],
-  ["metadata that is null", meta("null"), 10021, /metadata: /],
-  ["metadata that is too large", meta(`"${"x".repeat(4_194_304)}"`), 10027, /larger than/],
-  ["main_module of the wrong type", up({ main_module: 7 }), 10021, /metadata\.main_module: /],
-  ["main_module that is no part", up({ main_module: "nope.js" }), 10021, /metadata\.main_module: names "nope\.js"/],
-  ["main_module and body_part", up({ body_part: "index.js" }), 10021, /both main_module and body_part/],
-  ["neither main_module nor body_part", up({ main_module: undefined }), 10021, /neither main_module nor body_part/],
-  ["nothing at all", meta("{}"), 10021, /neither main_module nor body_part/],
-  ["a main module that is text", up({}, [["index.js", "text/plain", "x"]]), 10021, /is not JavaScript/],
-  ["an ES module as body_part", up({ main_module: undefined, body_part: "index.js" }), 10021, /is not a classic script/],
-  ["an unknown content type", up({}, [HELLO, ["x.png", "image/png", "x"]]), 10021, /"x\.png" has the content type "image\/png"/],
-  ["a Python module", up({}, [HELLO, ["x.py", "text/x-python", "x"]]), 10021, /"x\.py" is Python/],
-  ["a Python requirement", up({}, [HELLO, ["x", "text/x-python-requirement", "x"]]), 10021, /is Python/],
-  ["two modules of one name", up({}, [HELLO, HELLO]), 10021, /two are named "index\.js"/],
-  ["two modules of one name but for ./", named("./index.js"), 10021, /two are named/],
-  ["a module name with ..", named("../up.txt"), 10021, /holds a "\.\." segment/],
-  ["an absolute module name", named("/etc/passwd"), 10021, /begins with a slash/],
-  ["a module name with a backslash", named("a\\b"), 10021, /holds a backslash/],
-  ["a module name with a NUL", named("a\0b"), 10021, /holds control characters/],
-  ["a module name that is too long", named("x".repeat(600)), 10021, /longer than 512 bytes/],
+  ["metadata that is a list", meta("[]"), "invalid_upload", /metadata: /],
+  ["metadata that is null", meta("null"), "invalid_upload", /metadata: /],
+  ["metadata that is too large", meta(`"${"x".repeat(4_194_304)}"`), "upload_too_large", /larger than/],
+  ["main_module of the wrong type", up({ main_module: 7 }), "invalid_upload", /metadata\.main_module: /],
+  ["main_module that is no part", up({ main_module: "nope.js" }), "invalid_upload", /metadata\.main_module: names "nope\.js"/],
+  ["main_module and body_part", up({ body_part: "index.js" }), "invalid_upload", /both main_module and body_part/],
+  ["neither main_module nor body_part", up({ main_module: undefined }), "invalid_upload", /neither main_module nor body_part/],
+  ["nothing at all", meta("{}"), "invalid_upload", /neither main_module nor body_part/],
+  ["a main module that is text", up({}, [["index.js", "text/plain", "x"]]), "invalid_upload", /is not JavaScript/],
+  ["an ES module as body_part", up({ main_module: undefined, body_part: "index.js" }), "invalid_upload", /is not a classic script/],
+  ["an unknown content type", up({}, [HELLO, ["x.png", "image/png", "x"]]), "invalid_upload", /"x\.png" has the content type "image\/png"/],
+  ["a Python module", up({}, [HELLO, ["x.py", "text/x-python", "x"]]), "invalid_upload", /"x\.py" is Python/],
+  ["a Python requirement", up({}, [HELLO, ["x", "text/x-python-requirement", "x"]]), "invalid_upload", /is Python/],
+  ["two modules of one name", up({}, [HELLO, HELLO]), "invalid_upload", /two are named "index\.js"/],
+  ["two modules of one name but for ./", named("./index.js"), "invalid_upload", /two are named/],
+  ["a module name with ..", named("../up.txt"), "invalid_upload", /holds a "\.\." segment/],
+  ["an absolute module name", named("/etc/passwd"), "invalid_upload", /begins with a slash/],
+  ["a module name with a backslash", named("a\\b"), "invalid_upload", /holds a backslash/],
+  ["a module name with a NUL", named("a\0b"), "invalid_upload", /holds control characters/],
+  ["a module name that is too long", named("x".repeat(600)), "invalid_upload", /longer than 512 bytes/],
   [
     "an empty module name",
     () =>
       raw(
         `--XX\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{"main_module":"a"}\r\n--XX\r\nContent-Disposition: form-data; name=""\r\n\r\nx\r\n--XX--\r\n`,
       ),
-    10021,
+    "invalid_upload",
     /is empty/,
   ],
   [
@@ -79,44 +85,54 @@ const CASES: readonly Case[] = [
       {},
       Array.from({ length: 1001 }, (_, at): Module => [`m${at}.txt`, "text/plain", "x"]),
     ),
-    10021,
+    "invalid_upload",
     /more than 1001 parts/,
   ],
-  ["a body that is too large", up({}, [["index.js", ESM, "x".repeat(4_300_000)]]), 10027, /body: larger than/],
+  ["a body that is too large", up({}, [["index.js", ESM, "x".repeat(4_300_000)]]), "upload_too_large", /body: larger than/],
   [
     "modules that are too large compressed",
     up({}, [HELLO, ["r.bin", "application/octet-stream", randomBytes(1_200_000)]]),
-    10027,
+    "upload_too_large",
     /when compressed/,
   ],
-  ["a compatibility date that is none", up({ compatibility_date: "yesterday" }), 10021, /compatibility_date is "yesterday"/],
-  ["a compatibility date in the future", up({ compatibility_date: "2999-01-01" }), 10021, /compatibility_date/],
-  ["a compatibility date of the wrong type", up({ compatibility_date: 5 }), 10021, /metadata\.compatibility_date/],
-  ["an unknown compatibility flag", up({ compatibility_flags: ["nope"] }), 10021, /compatibility_flags holds "nope"/],
-  ["an experimental compatibility flag", up({ compatibility_flags: ["experimental"] }), 10021, /experimental/],
-  ["compatibility flags that are no list", up({ compatibility_flags: "nodejs_compat" }), 10021, /metadata\.compatibility_flags/],
-  ["bindings that are no list", up({ bindings: {} }), 10021, /metadata\.bindings/],
-  ["a binding without a name", binding({ type: "plain_text", text: "x" }), 10021, /metadata\.bindings\.0\.name/],
-  ["a binding with an empty name", binding({ type: "plain_text", name: "", text: "x" }), 10021, /bindings\.0.*name: empty/],
-  ["a binding without a type", binding({ name: "A" }), 10021, /metadata\.bindings\.0\.type/],
-  ["a binding without its value", binding({ type: "plain_text", name: "A" }), 10021, /bindings\.0 \("A"\)\.text/],
-  ["a JSON binding without its value", binding({ type: "json", name: "A" }), 10021, /bindings\.0 \("A"\)\.json/],
-  ["a variable that is too large", binding({ type: "plain_text", name: "A", text: "x".repeat(5121) }), 10021, /longer than 5120 bytes/],
+  ["a compatibility date that is none", up({ compatibility_date: "yesterday" }), "invalid_upload", /compatibility_date is "yesterday"/],
+  ["a compatibility date in the future", up({ compatibility_date: "2999-01-01" }), "invalid_upload", /compatibility_date/],
+  ["a compatibility date of the wrong type", up({ compatibility_date: 5 }), "invalid_upload", /metadata\.compatibility_date/],
+  ["an unknown compatibility flag", up({ compatibility_flags: ["nope"] }), "invalid_upload", /compatibility_flags holds "nope"/],
+  ["an experimental compatibility flag", up({ compatibility_flags: ["experimental"] }), "invalid_upload", /experimental/],
+  ["compatibility flags that are no list", up({ compatibility_flags: "nodejs_compat" }), "invalid_upload", /metadata\.compatibility_flags/],
+  ["bindings that are no list", up({ bindings: {} }), "invalid_upload", /metadata\.bindings/],
+  ["a binding without a name", binding({ type: "plain_text", text: "x" }), "invalid_upload", /metadata\.bindings\.0\.name/],
+  ["a binding with an empty name", binding({ type: "plain_text", name: "", text: "x" }), "invalid_upload", /bindings\.0.*name: empty/],
+  ["a binding without a type", binding({ name: "A" }), "invalid_upload", /metadata\.bindings\.0\.type/],
+  ["a binding without its value", binding({ type: "plain_text", name: "A" }), "invalid_upload", /bindings\.0 \("A"\)\.text/],
+  ["a JSON binding without its value", binding({ type: "json", name: "A" }), "invalid_upload", /bindings\.0 \("A"\)\.json/],
+  [
+    "a variable that is too large",
+    binding({ type: "plain_text", name: "A", text: "x".repeat(5121) }),
+    "invalid_upload",
+    /longer than 5120 bytes/,
+  ],
   [
     "two bindings of one name",
     binding({ type: "plain_text", name: "A", text: "x" }, { type: "json", name: "A", json: 1 }),
-    10021,
+    "invalid_upload",
     /two named "A"/,
   ],
   [
     "too many bindings",
     binding(...Array.from({ length: 129 }, (_, at) => ({ type: "plain_text", name: `V${at}`, text: "x" }))),
-    10021,
+    "invalid_upload",
     /more than 128/,
   ],
-  ["a part binding without its part", binding({ type: "wasm_module", name: "W", part: "nope" }), 10021, /names the part "nope"/],
-  ["an assets binding without assets", binding({ type: "assets", name: "A" }), 10021, /binds static assets, but the upload has none/],
-  ["props that are no object", binding({ type: "service", name: "B", service: "x", props: 1 }), 10021, /props/],
+  ["a part binding without its part", binding({ type: "wasm_module", name: "W", part: "nope" }), "invalid_upload", /names the part "nope"/],
+  [
+    "an assets binding without assets",
+    binding({ type: "assets", name: "A" }),
+    "invalid_upload",
+    /binds static assets, but the upload has none/,
+  ],
+  ["props that are no object", binding({ type: "service", name: "B", service: "x", props: 1 }), "invalid_upload", /props/],
   ...[
     "kv_namespace",
     "d1",
@@ -140,56 +156,66 @@ const CASES: readonly Case[] = [
   ].map((type): Case => [
     `a binding of type ${type}`,
     binding({ type, name: "X" }),
-    10021,
+    "invalid_upload",
     new RegExp(`"X" is of type "${type}", which .* does not have yet`),
   ]),
-  ["migrations", up({ migrations: { new_tag: "v1", steps: [{ new_classes: ["A"] }] } }), 10021, /metadata\.migrations: Durable Objects/],
-  ["exports", up({ exports: { A: {} } }), 10021, /metadata\.exports/],
-  ["containers", up({ containers: [{ class_name: "A" }] }), 10021, /metadata\.containers: Containers/],
-  ["annotations that are no text", up({ annotations: { "workers/message": 1 } }), 10021, /metadata\.annotations/],
-  ["tags that are no list", up({ tags: "a" }), 10021, /metadata\.tags/],
-  ["assets without a token", up({ assets: { config: {} } }), 10021, /metadata\.assets\.jwt: missing/],
-  ["assets with a forged token", up({ assets: { jwt: "a.b.c" } }), 71423, /metadata\.assets\.jwt/],
-  ["an unknown html_handling", up({ assets: { jwt: "x", config: { html_handling: "nope" } } }), 10021, /html_handling/],
-  ["an unknown not_found_handling", up({ assets: { jwt: "x", config: { not_found_handling: "nope" } } }), 10021, /not_found_handling/],
+  [
+    "migrations",
+    up({ migrations: { new_tag: "v1", steps: [{ new_classes: ["A"] }] } }),
+    "invalid_upload",
+    /metadata\.migrations: Durable Objects/,
+  ],
+  ["exports", up({ exports: { A: {} } }), "invalid_upload", /metadata\.exports/],
+  ["containers", up({ containers: [{ class_name: "A" }] }), "invalid_upload", /metadata\.containers: Containers/],
+  ["annotations that are no text", up({ annotations: { "workers/message": 1 } }), "invalid_upload", /metadata\.annotations/],
+  ["tags that are no list", up({ tags: "a" }), "invalid_upload", /metadata\.tags/],
+  ["assets without a token", up({ assets: { config: {} } }), "invalid_upload", /metadata\.assets\.jwt: missing/],
+  ["assets with a forged token", up({ assets: { jwt: "a.b.c" } }), "asset_session_invalid", /metadata\.assets\.jwt/],
+  ["an unknown html_handling", up({ assets: { jwt: "x", config: { html_handling: "nope" } } }), "invalid_upload", /html_handling/],
+  [
+    "an unknown not_found_handling",
+    up({ assets: { jwt: "x", config: { not_found_handling: "nope" } } }),
+    "invalid_upload",
+    /not_found_handling/,
+  ],
   [
     "a run_worker_first rule without a slash",
     up({ assets: { jwt: "x", config: { run_worker_first: ["api"] } } }),
-    10021,
+    "invalid_upload",
     /run_worker_first/,
   ],
-  ["keep_assets for a new Worker", up({ keep_assets: true }), 10021, /keep_assets/],
-  ["an upper-case name", up({}), 10021, /upper-case letters; "myapp" has none/, "MyApp"],
-  ["a name with underscores", up({}), 10021, /underscores/, "my_app"],
-  ["a name with a double hyphen", up({}), 10021, /holds "--"/, "my--app"],
-  ["a name that begins with a hyphen", up({}), 10021, /begins or ends with a hyphen/, "-app"],
-  ["a name that ends with a hyphen", up({}), 10021, /begins or ends with a hyphen/, "app-"],
-  ["a punycode name", up({}), 10021, /begins with "xn-"/, "xn-app"],
-  ["a name that leaves no room in the label", up({}), 10021, /characters long; at most \d+/, "a".repeat(60)],
-  ["a name with a dot", up({}), 10021, /lower-case letters, digits and hyphens/, "a.b"],
-  ["a name with an encoded slash", up({}), 10021, /lower-case letters, digits and hyphens/, "a%2Fb"],
-  ["a name that is no percent-encoding", up({}), 71400, /percent-encoding/, "a%zz"],
+  ["keep_assets for a new Worker", up({ keep_assets: true }), "invalid_upload", /keep_assets/],
+  ["an upper-case name", up({}), "invalid_upload", /upper-case letters; "myapp" has none/, "MyApp"],
+  ["a name with underscores", up({}), "invalid_upload", /underscores/, "my_app"],
+  ["a name with a double hyphen", up({}), "invalid_upload", /holds "--"/, "my--app"],
+  ["a name that begins with a hyphen", up({}), "invalid_upload", /begins or ends with a hyphen/, "-app"],
+  ["a name that ends with a hyphen", up({}), "invalid_upload", /begins or ends with a hyphen/, "app-"],
+  ["a punycode name", up({}), "invalid_upload", /begins with "xn-"/, "xn-app"],
+  ["a name that leaves no room in the label", up({}), "invalid_upload", /characters long; at most \d+/, "a".repeat(60)],
+  ["a name with a dot", up({}), "invalid_upload", /lower-case letters, digits and hyphens/, "a.b"],
+  ["a name with an encoded slash", up({}), "invalid_upload", /lower-case letters, digits and hyphens/, "a%2Fb"],
+  ["a name that is no percent-encoding", up({}), "invalid_input", /percent-encoding/, "a%zz"],
 ];
 
-const BODIES: readonly (readonly [method: string, path: string, json: unknown, code: number, message: RegExp])[] = [
-  ["POST", "scripts/app/deployments", {}, 71400, /versions/],
-  ["POST", "scripts/app/deployments", { strategy: "gradual", versions: [] }, 71400, /strategy: must be "percentage"/],
-  ["POST", "scripts/app/deployments", { versions: [] }, 71400, /versions: empty/],
-  ["POST", "scripts/app/deployments", { versions: [{ version_id: "x", percentage: 10 }] }, 71400, /exactly one version at 100 %/],
-  ["PUT", "scripts/app/secrets", {}, 71400, /name/],
-  ["PUT", "scripts/app/secrets", { name: "A" }, 71400, /text/],
-  ["PUT", "scripts/app/secrets", { name: "A", text: "x", type: "secret_key" }, 71400, /type: must be "secret_text"/],
-  ["PUT", "scripts/app/secrets", { name: "A", text: "x".repeat(5121) }, 71400, /text: longer than/],
-  ["PATCH", "scripts/app/secrets-bulk", {}, 71400, /secrets/],
-  ["PATCH", "scripts/app/secrets-bulk", { secrets: { A: 1 } }, 71400, /secrets\.A/],
-  ["PATCH", "workers/app/versions/latest", {}, 71400, /env/],
-  ["POST", "scripts/app/subdomain", {}, 71400, /enabled/],
-  ["POST", "scripts/app/subdomain", { enabled: "yes" }, 71400, /enabled/],
-  ["PUT", "scripts/app/schedules", {}, 71400, /body/],
-  ["PATCH", "scripts/app/script-settings", { tags: 1 }, 71400, /tags/],
-  ["PATCH", "scripts/app/settings", { bindings: [{ type: "d1", name: "D" }] }, 10021, /type "d1"/],
-  ["PATCH", "scripts/app/settings", { bindings: 1 }, 10021, /settings\.bindings/],
-  ["PUT", "subdomain", {}, 71400, /subdomain/],
+const BODIES: readonly (readonly [method: string, path: string, json: unknown, code: ErrorCode, message: RegExp])[] = [
+  ["POST", "scripts/app/deployments", {}, "invalid_input", /versions/],
+  ["POST", "scripts/app/deployments", { strategy: "gradual", versions: [] }, "invalid_input", /strategy: must be "percentage"/],
+  ["POST", "scripts/app/deployments", { versions: [] }, "invalid_input", /versions: empty/],
+  ["POST", "scripts/app/deployments", { versions: [{ version_id: "x", percentage: 10 }] }, "invalid_input", /exactly one version at 100 %/],
+  ["PUT", "scripts/app/secrets", {}, "invalid_input", /name/],
+  ["PUT", "scripts/app/secrets", { name: "A" }, "invalid_input", /text/],
+  ["PUT", "scripts/app/secrets", { name: "A", text: "x", type: "secret_key" }, "invalid_input", /type: must be "secret_text"/],
+  ["PUT", "scripts/app/secrets", { name: "A", text: "x".repeat(5121) }, "invalid_input", /text: longer than/],
+  ["PATCH", "scripts/app/secrets-bulk", {}, "invalid_input", /secrets/],
+  ["PATCH", "scripts/app/secrets-bulk", { secrets: { A: 1 } }, "invalid_input", /secrets\.A/],
+  ["PATCH", "workers/app/versions/latest", {}, "invalid_input", /env/],
+  ["POST", "scripts/app/subdomain", {}, "invalid_input", /enabled/],
+  ["POST", "scripts/app/subdomain", { enabled: "yes" }, "invalid_input", /enabled/],
+  ["PUT", "scripts/app/schedules", {}, "invalid_input", /body/],
+  ["PATCH", "scripts/app/script-settings", { tags: 1 }, "invalid_input", /tags/],
+  ["PATCH", "scripts/app/settings", { bindings: [{ type: "d1", name: "D" }] }, "invalid_upload", /type "d1"/],
+  ["PATCH", "scripts/app/settings", { bindings: 1 }, "invalid_upload", /settings\.bindings/],
+  ["PUT", "subdomain", {}, "invalid_input", /subdomain/],
 ];
 
 async function rows(client: Client, bench: Awaited<ReturnType<typeof openBench>>): Promise<number> {
@@ -211,7 +237,7 @@ describe("A malformed upload", () => {
       ] as const) {
         const answer = await client.call(method, `/workers/scripts/${script ?? "app"}${path}`, sent());
         assert.ok(answer.status >= 400 && answer.status < 500, `${answer.status} ${answer.message}`);
-        if (method === "POST" && answer.code === 10007) continue;
+        if (method === "POST" && answer.code === "worker_not_found") continue;
         assert.equal(answer.code, code, answer.message);
         assert.match(answer.message, message);
         assert.match(answer.message, /\.$/);
@@ -234,7 +260,7 @@ test("a malformed body is refused with its field, and changes nothing", async ()
   }
   for (const path of ["scripts/app/secrets", "scripts/app/schedules", "subdomain"]) {
     const answer = await client.call("PUT", `/workers/${path}`, { body: "{nope" });
-    assert.deepEqual([answer.status, answer.code], [400, 71400]);
+    assert.deepEqual([answer.status, answer.code], [400, "invalid_input"]);
   }
   assert.equal(await rows(client, bench), before);
 });

@@ -36,14 +36,14 @@ onBothDatabases("Secrets of a Worker", {
     assert.equal((await bulk({ S3: null, S4: text("four"), S9: null })).status, 200);
     assert.deepEqual(await secretNames(client, "app"), ["S1", "S2", "S4"]);
     assert.equal((await client.call("DELETE", "/workers/scripts/app/secrets/S4?url_encoded=true")).status, 200);
-    assert.equal((await client.call("DELETE", "/workers/scripts/app/secrets/S4?url_encoded=true")).code, 10056);
+    assert.equal((await client.call("DELETE", "/workers/scripts/app/secrets/S4?url_encoded=true")).code, "secret_not_found");
     await deploy(client, "app", { keep_bindings: ["secret_text", "secret_key"] });
     assert.deepEqual(await secretNames(client, "app"), ["S1", "S2"]);
     const [found] = client.spec().units[0]?.services ?? [];
     assert.ok(found?.kind === "worker");
     assert.deepEqual(found.bindings[0], { kind: "text", name: "S1", text: "s3cr3t" });
     assert.deepEqual((await client.call("GET", "/workers/scripts/app/secrets/S1")).result, { type: "secret_text", name: "S1" });
-    assert.equal((await client.call("GET", "/workers/scripts/app/secrets/S4")).code, 10056);
+    assert.equal((await client.call("GET", "/workers/scripts/app/secrets/S4")).code, "secret_not_found");
     await deploy(client, "app");
     assert.deepEqual(await secretNames(client, "app"), []);
   },
@@ -71,7 +71,7 @@ onBothDatabases("Secrets of a Worker", {
       body: upload({ bindings: [{ type: "plain_text", name: "P", text: "p" }] }),
     });
     const put = await client.call("PUT", "/workers/scripts/app/secrets", { json: { name: "S", text: "x" } });
-    assert.deepEqual([put.status, put.code], [409, 10215]);
+    assert.deepEqual([put.status, put.code], [409, "latest_not_deployed"]);
     const patched = await client.call("PATCH", "/workers/workers/app/versions/latest", {
       json: { env: { S: { type: "secret_text", text: "x" } }, annotations: { "workers/message": "m" } },
     });
@@ -87,7 +87,7 @@ onBothDatabases("Secrets of a Worker", {
     const client = await openShop(bench).client();
     await deploy(client, "app", { bindings: [{ type: "plain_text", name: "P", text: "p" }] });
     const put = await client.call("PUT", "/workers/scripts/app/secrets", { json: { name: "P", text: "x" } });
-    assert.equal(put.code, 10021);
+    assert.equal(put.code, "invalid_upload");
     assert.match(put.message, /"P" is a binding of type plain_text/);
   },
 });
@@ -97,14 +97,14 @@ describe("Inherited bindings", () => {
     await using bench = await openBench(null);
     const client = await openShop(bench).client();
     const inherit = (name: string, more = {}) => ({ bindings: [{ type: "inherit", name, ...more }] });
-    assert.equal((await deploy(client, "app", inherit("V"))).code, 10057);
+    assert.equal((await deploy(client, "app", inherit("V"))).code, "invalid_inherit");
     await deploy(client, "app", { bindings: [{ type: "plain_text", name: "V", text: "kept" }] });
     assert.equal((await deploy(client, "app", inherit("V"))).status, 200);
     assert.equal((await deploy(client, "app", inherit("W", { old_name: "V" }))).status, 200);
     const { result } = await client.call("GET", "/workers/scripts/app/settings");
     assert.deepEqual(result.bindings, [{ type: "plain_text", name: "W", text: "kept" }]);
     const refused = await deploy(client, "app", inherit("V"));
-    assert.deepEqual([refused.status, refused.code], [400, 10057]);
+    assert.deepEqual([refused.status, refused.code], [400, "invalid_inherit"]);
   });
 
   test("of --keep-vars stay unless their name was sent", async () => {
@@ -142,7 +142,7 @@ describe("Service bindings", () => {
     await using bench = await openBench(null);
     const client = await openShop(bench).client();
     const missing = await deploy(client, "caller", service());
-    assert.deepEqual([missing.status, missing.code], [400, 10021]);
+    assert.deepEqual([missing.status, missing.code], [400, "invalid_upload"]);
     assert.match(missing.message, /"B" binds the Worker "callee", which this account does not have\. Deploy that Worker first/);
     await deploy(client, "callee", {}, [CALLEE]);
     const wrong = await deploy(client, "caller", service({ entrypoint: "Nope" }));
@@ -156,12 +156,12 @@ describe("Service bindings", () => {
     const self = (entrypoint: string) => ({ bindings: [{ type: "service", name: "ME", service: "me", entrypoint }] });
     assert.equal((await deploy(client, "me", self("Rpc"), [CALLEE])).status, 200);
     const wrong = await deploy(client, "me", self("Other"), [CALLEE]);
-    assert.equal(wrong.code, 10021);
+    assert.equal(wrong.code, "invalid_upload");
     assert.equal(
       (await deploy(client, "fresh", { bindings: [{ type: "service", name: "ME", service: "fresh", entrypoint: "Rpc" }] })).code,
-      10021,
+      "invalid_upload",
     );
-    assert.equal((await client.call("GET", "/workers/services/fresh")).code, 10007);
+    assert.equal((await client.call("GET", "/workers/services/fresh")).code, "worker_not_found");
   });
 
   test("whose callee drops the entrypoint or is deleted lead to a stand-in that says so", async () => {
@@ -201,7 +201,7 @@ describe("Service bindings", () => {
     const put = (metadata: Record<string, unknown>) => owner.call("PUT", "/workers/scripts/caller", { token, body: upload(metadata) });
     for (const metadata of [service(), { bindings: [{ type: "inherit", name: "B" }] }, { keep_bindings: ["service"] }]) {
       const refused = await put(metadata);
-      assert.deepEqual([refused.status, refused.code], [403, 9109]);
+      assert.deepEqual([refused.status, refused.code], [403, "forbidden"]);
       assert.match(refused.message, /workers:read on workers\/callee/);
     }
     assert.equal(shop.refusals.length, 3);

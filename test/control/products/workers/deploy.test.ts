@@ -1,5 +1,7 @@
 // The flows of wrangler's deploy, versions, secret and delete commands, call by call.
 import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ERRORS } from "../../../../src/kernel/errors.ts";
 import { onBothDatabases } from "../../../fixtures/databases.ts";
 import { deploy, ESM, HELLO, openShop, upload, type Client } from "../../../fixtures/products.ts";
 
@@ -10,6 +12,20 @@ const scripts = (client: Client): string[] =>
     .spec()
     .units.flatMap((unit) => unit.services)
     .map((service) => service.id.slice(0, 1));
+
+test("the numbers on which wrangler acts stand behind the codes", () => {
+  const numbers = {
+    worker_not_found: 10007,
+    invalid_upload: 10021,
+    upload_too_large: 10027,
+    invalid_inherit: 10057,
+    latest_not_deployed: 10215,
+    secrets_changed: 10220,
+    version_not_found: 10222,
+    subdomain_taken: 10031,
+  } as const;
+  for (const [code, number] of Object.entries(numbers)) assert.equal(ERRORS[code as keyof typeof numbers].number, number);
+});
 
 onBothDatabases("Workers", {
   "an unknown Worker is 10007 wherever it is asked for": async (bench) => {
@@ -27,13 +43,13 @@ onBothDatabases("Workers", {
       "workers/none",
     ]) {
       const { status, code } = await client.call("GET", `/workers/${path}`);
-      assert.deepEqual([path, status, code], [path, 404, 10007]);
+      assert.deepEqual([path, status, code], [path, 404, "worker_not_found"]);
     }
     for (const path of ["services/none?force=true", "scripts/none"]) {
-      assert.equal((await client.call("DELETE", `/workers/${path}`)).code, 10007);
+      assert.equal((await client.call("DELETE", `/workers/${path}`)).code, "worker_not_found");
     }
-    assert.equal((await client.call("POST", "/workers/scripts/none/versions", { body: upload() })).code, 10007);
-    assert.equal((await client.call("PUT", "/workers/scripts/none/secrets", { json: { name: "A", text: "x" } })).code, 10007);
+    assert.equal((await client.call("POST", "/workers/scripts/none/versions", { body: upload() })).code, "worker_not_found");
+    assert.equal((await client.call("PUT", "/workers/scripts/none/secrets", { json: { name: "A", text: "x" } })).code, "worker_not_found");
   },
 
   "a new Worker is deployed by PUT, has no route until asked, and answers at its label then": async (bench) => {
@@ -90,7 +106,7 @@ onBothDatabases("Workers", {
         ],
       },
     });
-    assert.deepEqual([split.status, split.code], [400, 71400]);
+    assert.deepEqual([split.status, split.code], [400, "invalid_input"]);
     assert.match(split.message, /exactly one version/);
     const done = await client.call("POST", "/workers/scripts/app/deployments", {
       json: { strategy: "percentage", versions: [{ version_id: second, percentage: 100 }], annotations: { "workers/message": "go" } },
@@ -110,11 +126,11 @@ onBothDatabases("Workers", {
       [second, first],
     );
     assert.equal((await client.call("GET", `/workers/scripts/app/versions/${second}`)).result.annotations["workers/tag"], "v2");
-    assert.equal((await client.call("GET", "/workers/scripts/app/versions/nope")).code, 10222);
+    assert.equal((await client.call("GET", "/workers/scripts/app/versions/nope")).code, "version_not_found");
     assert.equal(
       (await client.call("POST", "/workers/scripts/app/deployments", { json: { versions: [{ version_id: "nope", percentage: 100 }] } }))
         .code,
-      10222,
+      "version_not_found",
     );
   },
 
@@ -124,7 +140,7 @@ onBothDatabases("Workers", {
     await client.call("PUT", "/workers/scripts/app/secrets", { json: { name: "S", text: "x", type: "secret_text" } });
     const json = { strategy: "percentage", versions: [{ version_id: first, percentage: 100 }] };
     const refused = await client.call("POST", "/workers/scripts/app/deployments", { json });
-    assert.equal(refused.code, 10220);
+    assert.equal(refused.code, "secrets_changed");
     assert.match(refused.message, /The following secrets have changed: S /);
     assert.equal((await client.call("POST", "/workers/scripts/app/deployments?force=true", { json })).status, 200);
   },
@@ -264,13 +280,37 @@ onBothDatabases("Workers", {
     const before = client.spec();
     const bad: typeof HELLO = ["index.js", ESM, "BOOM"];
     const refused = await deploy(client, "app", {}, [bad]);
-    assert.deepEqual([refused.status, refused.code], [400, 10021]);
+    assert.deepEqual([refused.status, refused.code], [400, "invalid_upload"]);
     assert.match(refused.message, /^Uncaught Error: BOOM\n {2}at index\.js:1:7\n/);
-    assert.equal((await client.call("POST", "/workers/scripts/app/versions", { body: upload({}, [bad]) })).code, 10021);
-    assert.equal((await deploy(client, "other", {}, [bad])).code, 10021);
-    assert.equal((await client.call("GET", "/workers/services/other")).code, 10007);
+    assert.equal((await client.call("POST", "/workers/scripts/app/versions", { body: upload({}, [bad]) })).code, "invalid_upload");
+    assert.equal((await deploy(client, "other", {}, [bad])).code, "invalid_upload");
+    assert.equal((await client.call("GET", "/workers/services/other")).code, "worker_not_found");
     assert.deepEqual(client.spec(), before);
     assert.equal((await client.call("GET", "/workers/scripts/app/versions")).result.items.length, 1);
+  },
+
+  "deploys at once are taken one after the other, none lost": async (bench) => {
+    const client = await openShop(bench, { workersPerAccount: 2 }).client();
+    const puts = await Promise.all(Array.from({ length: 12 }, (_, at) => deploy(client, `w${at % 3}`)));
+    const names = new Set(puts.flatMap((put) => (put.status === 200 ? [put.result.id as string] : [])));
+    assert.equal(names.size, 2, "the quota holds against deploys that race");
+    assert.equal(puts.filter(({ status }) => status === 200).length, 8);
+    const rows = await bench.store.db.selectFrom("worker_versions").select(["worker_id", "number"]).execute();
+    assert.deepEqual(rows.map(({ number }) => number).sort(), [1, 1, 2, 2, 3, 3, 4, 4]);
+  },
+
+  "what was deployed by somebody else during a change of settings is not overwritten": async (bench) => {
+    const shop = openShop(bench);
+    const client = await shop.client();
+    await deploy(client, "app");
+    shop.host.onTrial = async () => {
+      shop.host.onTrial = () => Promise.resolve();
+      await deploy(client, "app", { bindings: [{ type: "plain_text", name: "NEW", text: "x" }] });
+    };
+    const patched = await client.call("PATCH", "/workers/scripts/app/settings", { json: { bindings: [] } });
+    assert.deepEqual([patched.status, patched.code], [409, "precondition_failed"]);
+    const { result } = await client.call("GET", "/workers/scripts/app/settings");
+    assert.equal(result.bindings[0].name, "NEW");
   },
 
   "a Worker is deleted with its versions, once": async (bench) => {
@@ -279,7 +319,7 @@ onBothDatabases("Workers", {
     await deploy(client, "b");
     assert.equal((await client.call("DELETE", "/workers/services/app?force=false")).status, 200);
     assert.deepEqual(scripts(client), ["w"]);
-    assert.equal((await client.call("DELETE", "/workers/services/app?force=true")).code, 10007);
+    assert.equal((await client.call("DELETE", "/workers/services/app?force=true")).code, "worker_not_found");
     assert.equal((await client.call("DELETE", "/workers/scripts/b")).status, 200);
     const rows = await bench.store.db.selectFrom("worker_versions").selectAll().execute();
     assert.equal(rows.length, 0);
@@ -290,7 +330,7 @@ onBothDatabases("Workers", {
     const client = await openShop(bench, { workersPerAccount: 1 }).client();
     await deploy(client, "one");
     const refused = await deploy(client, "two");
-    assert.deepEqual([refused.status, refused.code], [400, 71418]);
+    assert.deepEqual([refused.status, refused.code], [400, "quota_exceeded"]);
     assert.equal((await deploy(client, "one")).status, 200);
   },
 
@@ -322,7 +362,7 @@ onBothDatabases("Workers", {
     assert.equal(client.spec().suspended, null);
     assert.ok((await shop.trail.read(client.id, { limit: 10, offset: 0 })).some(({ action }) => action === "account:resume"));
     await suspend("operator");
-    assert.deepEqual([(await deploy(client, "app")).code, client.spec().suspended], [71403, null]);
+    assert.deepEqual([(await deploy(client, "app")).code, client.spec().suspended], ["account_suspended", null]);
   },
 
   "a failing host is reported as such and nothing is half-made": async (bench) => {
@@ -331,9 +371,9 @@ onBothDatabases("Workers", {
     const client = await shop.client();
     shop.host.failure = new PlatformError("capsule_failed", { message: "The disk is full." });
     const refused = await deploy(client, "app");
-    assert.deepEqual([refused.status, refused.code], [503, 71503]);
+    assert.deepEqual([refused.status, refused.code], [503, "capsule_failed"]);
     shop.host.failure = null;
-    assert.equal((await client.call("GET", "/workers/services/app")).code, 10007);
+    assert.equal((await client.call("GET", "/workers/services/app")).code, "worker_not_found");
   },
 
   "subdomains are read, kept and not chosen; schedules and tails answer what they can": async (bench) => {
@@ -341,12 +381,12 @@ onBothDatabases("Workers", {
     const { subdomain } = client.account;
     assert.deepEqual((await client.call("GET", "/workers/subdomain")).result, { subdomain });
     assert.equal((await client.call("PUT", "/workers/subdomain", { json: { subdomain } })).status, 200);
-    assert.equal((await client.call("PUT", "/workers/subdomain", { json: { subdomain: "mine" } })).code, 10031);
-    assert.equal((await client.call("GET", "/workers/subdomains/mine")).code, 10031);
+    assert.equal((await client.call("PUT", "/workers/subdomain", { json: { subdomain: "mine" } })).code, "subdomain_taken");
+    assert.equal((await client.call("GET", "/workers/subdomains/mine")).code, "subdomain_taken");
     await deploy(client, "app");
     assert.equal((await client.call("PUT", "/workers/scripts/app/schedules", { json: [] })).status, 200);
     const crons = await client.call("PUT", "/workers/scripts/app/schedules", { json: [{ cron: "* * * * *" }] });
-    assert.deepEqual([crons.status, crons.code], [400, 71419]);
+    assert.deepEqual([crons.status, crons.code], [400, "product_unavailable"]);
     assert.deepEqual((await client.call("GET", "/workers/tails/by-consumer/app")).result, []);
     for (const path of [
       "/workers/durable_objects/namespaces?per_page=1000&page=1",
@@ -357,7 +397,7 @@ onBothDatabases("Workers", {
     }
     for (const path of ["/d1/database?per_page=10&page=1", "/d1/database/x", "/queues?page=1", "/r2/buckets"]) {
       const absent = await client.call("GET", path);
-      assert.deepEqual([absent.status, absent.code], [400, 71419]);
+      assert.deepEqual([absent.status, absent.code], [400, "product_unavailable"]);
     }
   },
 });
