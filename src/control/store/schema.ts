@@ -89,8 +89,8 @@ export type WorkerTable = {
   modified_at: number;
   subdomain_enabled: number;
   previews_enabled: number;
-  /** JSON: tags, observability, logpush, tailConsumers. */
-  settings: string;
+  /** JSON, sealed: tags, observability, logpush, tailConsumers. */
+  settings: Sealed;
   /** The version that serves. */
   active_version_id: string;
   latest_version_id: string;
@@ -107,8 +107,6 @@ export type WorkerVersionTable = {
   number: number;
   created_at: number;
   source: string;
-  /** JSON: workers/message, workers/tag, workers/alias. */
-  annotations: string;
   compatibility_date: string;
   /** JSON: string[]. */
   compatibility_flags: string;
@@ -118,12 +116,10 @@ export type WorkerVersionTable = {
   exports: string;
   etag: string;
   startup_ms: number;
-  /** JSON, sealed with the account's key: bindings with their values. */
-  bindings: Sealed;
-  /** JSON: manifest and configuration of static assets; null without. */
+  /** JSON, sealed with the account's key: bindings with their values, annotations, metadata, configuration of assets. */
+  sealed: Sealed;
+  /** JSON: the static files; null without. */
   assets: string | null;
-  /** JSON: remaining metadata that is returned as it came. */
-  metadata: string;
 };
 
 export type WorkerDeploymentTable = {
@@ -136,8 +132,8 @@ export type WorkerDeploymentTable = {
   source: string;
   /** JSON: [{ version_id, percentage }]. */
   versions: string;
-  /** JSON. */
-  annotations: string;
+  /** JSON, sealed. */
+  annotations: Sealed;
 };
 
 export type AssetFileTable = {

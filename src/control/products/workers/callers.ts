@@ -11,7 +11,7 @@ export type Caller = { readonly caller: string; readonly bindings: readonly stri
 export async function callersOf(db: Kysely<Schema>, keys: Keys, account: AccountId, name: string): Promise<Caller[]> {
   const versions = await activeVersions(db, keys, account);
   const callers: Caller[] = [];
-  for (const worker of await listWorkers(db, account)) {
+  for (const worker of await listWorkers(db, keys, account)) {
     const held = versions.get(worker.id)?.bindings ?? [];
     const bindings = held.flatMap((binding) => (binding.type === "service" && binding.service === name ? [binding.name] : []));
     if (bindings.length > 0 && worker.name !== name) callers.push({ caller: worker.name, bindings });

@@ -121,7 +121,7 @@ const bindsAbsent = (service: Service): boolean =>
   service.kind === "worker" && service.bindings.some((binding) => binding.kind === "service" && binding.service === ABSENT);
 
 async function liveWorkers(tx: Tx, keys: Keys, account: AccountId): Promise<Live[]> {
-  const workers = await listWorkers(tx, account);
+  const workers = await listWorkers(tx, keys, account);
   const versions = await activeVersions(tx, keys, account);
   return workers.flatMap((worker) => {
     const version = versions.get(worker.id);
@@ -141,7 +141,7 @@ export async function composeWorkers(tx: Tx, keys: Keys, account: Account): Prom
       .map((one) => ({ label: labelOf(one.worker.name, account.subdomain), service: front(one) })),
     keep: {
       code: [...new Set(held.code.flatMap((code) => codeFiles(code).map((file) => file.hash)))],
-      assets: [...new Set(held.assets.flatMap((assets) => assets.files.map((file) => file.hash)))],
+      assets: [...new Set(held.assets.flatMap((files) => files.map((file) => file.hash)))],
     },
   };
 }

@@ -34,8 +34,8 @@ export async function record(doing: Doing, action: Deed, resource: string, reaso
 }
 
 /** @throws PlatformError worker_not_found */
-export async function presentWorker(doing: Pick<Doing, "tx" | "account">, script: string): Promise<Worker> {
-  const worker = await store.findWorker(doing.tx, doing.account.id, script);
+export async function presentWorker(doing: Pick<Doing, "tx" | "account" | "context">, script: string): Promise<Worker> {
+  const worker = await store.findWorker(doing.tx, doing.context.keys, doing.account.id, script);
   if (worker) return worker;
   throw noWorker(script);
 }
@@ -90,7 +90,7 @@ export async function addVersion(
         deploymentsMade: 0,
       };
   const version: Version = { ...draft, id, workerId: worker.id, number: worker.versionsMade, createdAtMs: now };
-  await (known ? store.updateWorker(tx, worker) : store.insertWorker(tx, account.id, worker));
+  await (known ? store.updateWorker(tx, context.keys, account.id, worker) : store.insertWorker(tx, context.keys, account.id, worker));
   await store.insertVersion(tx, context.keys, account.id, version);
   await store.pruneVersions(tx, worker);
   return { worker, version };
@@ -104,8 +104,8 @@ export async function deploy(doing: Doing, worker: Worker, version: Version, how
   const now = context.store.clock.now();
   const after: Worker = { ...worker, modifiedAtMs: now, activeVersionId: version.id, deploymentsMade: worker.deploymentsMade + 1 };
   const id = newUuid();
-  await store.updateWorker(tx, after);
-  await store.insertDeployment(tx, account.id, after, {
+  await store.updateWorker(tx, context.keys, account.id, after);
+  await store.insertDeployment(tx, context.keys, account.id, after, {
     id,
     number: after.deploymentsMade,
     createdAtMs: now,

@@ -11,7 +11,7 @@ export function createWorkers(context: ProductContext): Product {
     name: "workers",
     routes: workerRoutes(context),
     resolve: async (tx, account, name) => {
-      const worker = await findWorker(tx, account, name);
+      const worker = await findWorker(tx, context.keys, account, name);
       return worker ? { id: worker.id, name: worker.name } : null;
     },
     // A Worker binds another one itself, by name and entrypoint (compose.ts); nobody else does.
@@ -22,7 +22,7 @@ export function createWorkers(context: ProductContext): Product {
     compose: (tx, account) => composeWorkers(tx, context.keys, account),
     assetsInUse: async (tx, account) => {
       const held = await heldFiles(tx, account);
-      return new Set(held.assets.flatMap((assets) => assets.files.map((file) => file.hash)));
+      return new Set(held.assets.flatMap((files) => files.map((file) => file.hash)));
     },
     teardown: teardownWorkers,
   };

@@ -24,7 +24,7 @@ type Found = { readonly worker: Worker; readonly version: Version };
 async function find(context: ProductContext, call: AccountCall): Promise<Found> {
   const { db } = context.store;
   const script = call.params["script"] ?? "";
-  const worker = await store.findWorker(db, call.account, script);
+  const worker = await store.findWorker(db, context.keys, call.account, script);
   const version = worker && (await store.findVersion(db, context.keys, worker, worker.activeVersionId));
   if (!worker || !version) throw noWorker(script);
   return { worker, version };
@@ -44,7 +44,7 @@ async function setSubdomain(context: ProductContext, call: AccountCall): Promise
   const worker = await deed(context, call.principal, async (doing) => {
     const known = await presentWorker(doing, call.params["script"] ?? "");
     const after = { ...known, subdomainEnabled: sent.enabled, previewsEnabled: sent.previews_enabled ?? sent.enabled };
-    await store.updateWorker(doing.tx, after);
+    await store.updateWorker(doing.tx, context.keys, doing.account.id, after);
     await record(doing, "workers:route", `workers/${known.name}`, sent.enabled ? "subdomain on" : "subdomain off");
     return after;
   });
@@ -70,7 +70,7 @@ function scriptRoutes(context: ProductContext): Route[] {
   return [
     accountRoute("GET", `${WORKERS}/scripts`, READ_ALL, async (call) => {
       const versions = await store.activeVersions(db, context.keys, call.account);
-      const workers = await store.listWorkers(db, call.account);
+      const workers = await store.listWorkers(db, context.keys, call.account);
       return success(
         workers.flatMap((worker) => {
           const version = versions.get(worker.id);

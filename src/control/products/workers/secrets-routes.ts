@@ -60,7 +60,7 @@ async function patchLatest(context: ProductContext, call: AccountCall): Promise<
 async function secretsOf(context: ProductContext, call: AccountCall) {
   const script = call.params["script"] ?? "";
   const { db } = context.store;
-  const worker = await store.findWorker(db, call.account, script);
+  const worker = await store.findWorker(db, context.keys, call.account, script);
   const latest = worker && (await store.findVersion(db, context.keys, worker, worker.latestVersionId));
   if (!latest) throw noWorker(script);
   return secretsOnWire(latest);

@@ -32,7 +32,7 @@ async function patchScriptSettings(context: ProductContext, call: AccountCall): 
   const worker = await deed(context, call.principal, async (doing) => {
     const known = await presentWorker(doing, call.params["script"] ?? "");
     const after = { ...known, settings: { ...known.settings, ...sent }, modifiedAtMs: context.store.clock.now() };
-    await store.updateWorker(doing.tx, after);
+    await store.updateWorker(doing.tx, context.keys, doing.account.id, after);
     await record(doing, "workers:write", `workers/${known.name}`, "settings");
     return after;
   });
@@ -118,7 +118,7 @@ async function patchSettings(context: ProductContext, call: AccountCall): Promis
     const worker: Worker = { ...known, settings: { ...known.settings, ...toScriptSettings(sent) } };
     const version = await presentVersion(doing, worker, worker.latestVersionId);
     if (tried === null) {
-      await store.updateWorker(doing.tx, worker);
+      await store.updateWorker(doing.tx, context.keys, doing.account.id, worker);
       await record(doing, "workers:write", `workers/${name}`, "settings");
       return { worker, version };
     }
@@ -136,7 +136,7 @@ async function patchSettings(context: ProductContext, call: AccountCall): Promis
 async function latest(context: ProductContext, call: AccountCall): Promise<{ worker: Worker; version: Version }> {
   const { db } = context.store;
   const script = call.params["script"] ?? "";
-  const worker = await store.findWorker(db, call.account, script);
+  const worker = await store.findWorker(db, context.keys, call.account, script);
   const version = worker && (await store.findVersion(db, context.keys, worker, worker.latestVersionId));
   if (!worker || !version) throw noWorker(script);
   return { worker, version };

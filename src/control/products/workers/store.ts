@@ -5,15 +5,25 @@ import type { AccountId } from "../../../kernel/ids.ts";
 import type { Keys } from "../../keys/keys.ts";
 import type { Schema, WorkerDeploymentTable, WorkerTable, WorkerVersionTable } from "../../store/schema.ts";
 import type { Account, Tx } from "../../store/store.ts";
-import type { Annotations, Deployment, Exports, ScriptSettings, StoredBinding, Version, VersionAssets, Worker } from "./model.ts";
+import type { AssetFile } from "../product.ts";
+import type { Annotations, Deployment, Exports, ScriptSettings, StoredBinding, Version, Worker } from "./model.ts";
 import { DEPLOYMENTS_LISTED, VERSIONS_KEPT } from "./quota.ts";
 
 type Db = Kysely<Schema>;
 type VersionRow = Selectable<WorkerVersionTable>;
 
-const SEAL_CONTEXT = "worker bindings";
+/** What a tenant wrote in free text, and every value that a Worker is given, is readable with the account's key alone. */
+type SealedVersion = {
+  readonly bindings: readonly StoredBinding[];
+  readonly annotations: Annotations;
+  readonly metadata: Version["metadata"];
+  readonly assetsConfig: string | null;
+};
 
-function toWorker(row: Selectable<WorkerTable>): Worker {
+const seal = (keys: Keys, account: AccountId, what: string, value: unknown): Buffer => keys.sealFor(account, what, JSON.stringify(value));
+const open = (keys: Keys, account: AccountId, what: string, box: Uint8Array): unknown => JSON.parse(keys.openFor(account, what, box));
+
+function toWorker(row: Selectable<WorkerTable>, keys: Keys): Worker {
   return {
     id: row.id,
     name: row.name,
@@ -21,7 +31,7 @@ function toWorker(row: Selectable<WorkerTable>): Worker {
     modifiedAtMs: row.modified_at,
     subdomainEnabled: row.subdomain_enabled === 1,
     previewsEnabled: row.previews_enabled === 1,
-    settings: JSON.parse(row.settings) as ScriptSettings,
+    settings: open(keys, row.account_id, "worker settings", row.settings) as ScriptSettings,
     activeVersionId: row.active_version_id,
     latestVersionId: row.latest_version_id,
     versionsMade: row.versions_made,
@@ -30,26 +40,27 @@ function toWorker(row: Selectable<WorkerTable>): Worker {
 }
 
 function toVersion(row: VersionRow, keys: Keys): Version {
+  const { bindings, annotations, metadata, assetsConfig } = open(keys, row.account_id, "worker version", row.sealed) as SealedVersion;
   return {
     id: row.id,
     workerId: row.worker_id,
     number: row.number,
     createdAtMs: row.created_at,
     source: row.source,
-    annotations: JSON.parse(row.annotations) as Annotations,
+    annotations,
     compatibilityDate: row.compatibility_date,
     compatibilityFlags: JSON.parse(row.compatibility_flags) as string[],
     code: JSON.parse(row.code) as Version["code"],
     exports: JSON.parse(row.exports) as Exports,
     etag: row.etag,
     startupMs: row.startup_ms,
-    bindings: JSON.parse(keys.openFor(row.account_id, SEAL_CONTEXT, row.bindings)) as StoredBinding[],
-    assets: row.assets === null ? null : (JSON.parse(row.assets) as VersionAssets),
-    metadata: JSON.parse(row.metadata) as Version["metadata"],
+    bindings,
+    assets: row.assets === null ? null : { files: JSON.parse(row.assets) as AssetFile[], config: assetsConfig ?? "{}" },
+    metadata,
   };
 }
 
-function toDeployment(row: Selectable<WorkerDeploymentTable>): Deployment {
+function toDeployment(row: Selectable<WorkerDeploymentTable>, keys: Keys): Deployment {
   const [version] = JSON.parse(row.versions) as [{ version_id: string }];
   return {
     id: row.id,
@@ -57,19 +68,19 @@ function toDeployment(row: Selectable<WorkerDeploymentTable>): Deployment {
     createdAtMs: row.created_at,
     source: row.source,
     versionId: version.version_id,
-    annotations: JSON.parse(row.annotations) as Annotations,
+    annotations: open(keys, row.account_id, "worker deployment", row.annotations) as Annotations,
   };
 }
 
 /** By name alone: a Worker may be named like another one's id, and permissions are on names. */
-export async function findWorker(db: Db, account: AccountId, name: string): Promise<Worker | undefined> {
+export async function findWorker(db: Db, keys: Keys, account: AccountId, name: string): Promise<Worker | undefined> {
   const row = await db.selectFrom("workers").selectAll().where("account_id", "=", account).where("name", "=", name).executeTakeFirst();
-  return row && toWorker(row);
+  return row && toWorker(row, keys);
 }
 
-export async function listWorkers(db: Db, account: AccountId): Promise<Worker[]> {
+export async function listWorkers(db: Db, keys: Keys, account: AccountId): Promise<Worker[]> {
   const rows = await db.selectFrom("workers").selectAll().where("account_id", "=", account).orderBy("name").execute();
-  return rows.map(toWorker);
+  return rows.map((row) => toWorker(row, keys));
 }
 
 export async function countWorkers(db: Db, account: AccountId): Promise<number> {
@@ -115,17 +126,17 @@ export async function exportsByName(db: Db, account: AccountId): Promise<Map<str
 }
 
 /** Code and static assets of every version that is kept; equal ones once. */
-export async function heldFiles(db: Db, account: AccountId): Promise<{ code: Version["code"][]; assets: VersionAssets[] }> {
+export async function heldFiles(db: Db, account: AccountId): Promise<{ code: Version["code"][]; assets: AssetFile[][] }> {
   const of = db.selectFrom("worker_versions").where("account_id", "=", account).distinct();
   const code = await of.select("code").orderBy("code").execute();
   const assets = await of.select("assets").where("assets", "is not", null).orderBy("assets").execute();
   return {
     code: code.map((row) => JSON.parse(row.code) as Version["code"]),
-    assets: assets.flatMap((row) => (row.assets === null ? [] : [JSON.parse(row.assets) as VersionAssets])),
+    assets: assets.flatMap((row) => (row.assets === null ? [] : [JSON.parse(row.assets) as AssetFile[]])),
   };
 }
 
-export async function insertWorker(tx: Tx, account: AccountId, worker: Worker): Promise<void> {
+export async function insertWorker(tx: Tx, keys: Keys, account: AccountId, worker: Worker): Promise<void> {
   await tx
     .insertInto("workers")
     .values({
@@ -136,7 +147,7 @@ export async function insertWorker(tx: Tx, account: AccountId, worker: Worker): 
       modified_at: worker.modifiedAtMs,
       subdomain_enabled: Number(worker.subdomainEnabled),
       previews_enabled: Number(worker.previewsEnabled),
-      settings: JSON.stringify(worker.settings),
+      settings: seal(keys, account, "worker settings", worker.settings),
       active_version_id: worker.activeVersionId,
       latest_version_id: worker.latestVersionId,
       versions_made: worker.versionsMade,
@@ -145,14 +156,14 @@ export async function insertWorker(tx: Tx, account: AccountId, worker: Worker): 
     .execute();
 }
 
-export async function updateWorker(tx: Tx, worker: Worker): Promise<void> {
+export async function updateWorker(tx: Tx, keys: Keys, account: AccountId, worker: Worker): Promise<void> {
   await tx
     .updateTable("workers")
     .set({
       modified_at: worker.modifiedAtMs,
       subdomain_enabled: Number(worker.subdomainEnabled),
       previews_enabled: Number(worker.previewsEnabled),
-      settings: JSON.stringify(worker.settings),
+      settings: seal(keys, account, "worker settings", worker.settings),
       active_version_id: worker.activeVersionId,
       latest_version_id: worker.latestVersionId,
       versions_made: worker.versionsMade,
@@ -163,6 +174,8 @@ export async function updateWorker(tx: Tx, worker: Worker): Promise<void> {
 }
 
 export async function insertVersion(tx: Tx, keys: Keys, account: AccountId, version: Version): Promise<void> {
+  const { bindings, annotations, metadata, assets } = version;
+  const sealed: SealedVersion = { bindings, annotations, metadata, assetsConfig: assets?.config ?? null };
   await tx
     .insertInto("worker_versions")
     .values({
@@ -172,16 +185,14 @@ export async function insertVersion(tx: Tx, keys: Keys, account: AccountId, vers
       number: version.number,
       created_at: version.createdAtMs,
       source: version.source,
-      annotations: JSON.stringify(version.annotations),
       compatibility_date: version.compatibilityDate,
       compatibility_flags: JSON.stringify(version.compatibilityFlags),
       code: JSON.stringify(version.code),
       exports: JSON.stringify(version.exports),
       etag: version.etag,
       startup_ms: version.startupMs,
-      bindings: keys.sealFor(account, SEAL_CONTEXT, JSON.stringify(version.bindings)),
-      assets: version.assets === null ? null : JSON.stringify(version.assets),
-      metadata: JSON.stringify(version.metadata),
+      sealed: seal(keys, account, "worker version", sealed),
+      assets: version.assets === null ? null : JSON.stringify(version.assets.files),
     })
     .execute();
 }
@@ -201,7 +212,7 @@ export async function pruneVersions(tx: Tx, worker: Worker): Promise<void> {
     .execute();
 }
 
-export async function insertDeployment(tx: Tx, account: AccountId, worker: Worker, deployment: Deployment): Promise<void> {
+export async function insertDeployment(tx: Tx, keys: Keys, account: AccountId, worker: Worker, deployment: Deployment): Promise<void> {
   await tx
     .insertInto("worker_deployments")
     .values({
@@ -212,13 +223,13 @@ export async function insertDeployment(tx: Tx, account: AccountId, worker: Worke
       number: deployment.number,
       source: deployment.source,
       versions: JSON.stringify([{ version_id: deployment.versionId, percentage: 100 }]),
-      annotations: JSON.stringify(deployment.annotations),
+      annotations: seal(keys, account, "worker deployment", deployment.annotations),
     })
     .execute();
 }
 
 /** The newest, newest first. */
-export async function listDeployments(db: Db, worker: Worker): Promise<Deployment[]> {
+export async function listDeployments(db: Db, keys: Keys, worker: Worker): Promise<Deployment[]> {
   const rows = await db
     .selectFrom("worker_deployments")
     .selectAll()
@@ -226,7 +237,7 @@ export async function listDeployments(db: Db, worker: Worker): Promise<Deploymen
     .orderBy("number", "desc")
     .limit(DEPLOYMENTS_LISTED)
     .execute();
-  return rows.map(toDeployment);
+  return rows.map((row) => toDeployment(row, keys));
 }
 
 export async function deleteWorker(tx: Tx, worker: Worker): Promise<void> {

@@ -116,7 +116,7 @@ async function redeemAssets(
 }
 
 async function standing(context: ProductContext, db: Tx | typeof context.store.db, call: AccountCall, script: string): Promise<Standing> {
-  const worker = await store.findWorker(db, call.account, script);
+  const worker = await store.findWorker(db, context.keys, call.account, script);
   const latest = worker && (await store.findVersion(db, context.keys, worker, worker.latestVersionId));
   return { worker, latest };
 }

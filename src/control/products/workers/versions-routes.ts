@@ -32,7 +32,7 @@ async function put(context: ProductContext, call: AccountCall, memory: FormBudge
   using room = memory.open();
   const ready = await prepareUpload(context, call, script, { trigger: "upload", found: () => undefined, room });
   const done = await deed(context, call.principal, async (doing) => {
-    const known = await store.findWorker(doing.tx, doing.account.id, script);
+    const known = await store.findWorker(doing.tx, context.keys, doing.account.id, script);
     const draft = await ready.draft(doing.tx, known, await latestOf(doing, known));
     const { worker, version } = await addVersion(doing, known, script, draft);
     const deployed = await deploy(doing, withSettings(worker, ready.metadata), version, {
@@ -98,7 +98,7 @@ export function versionRoutes(context: ProductContext): Route[] {
   const memory = new FormBudget(UPLOADS_BYTES);
   const present = async (call: AccountCall): Promise<Worker> => {
     const script = call.params["script"] ?? "";
-    const worker = await store.findWorker(db, call.account, script);
+    const worker = await store.findWorker(db, context.keys, call.account, script);
     if (!worker) throw noWorker(script);
     return worker;
   };
@@ -119,7 +119,7 @@ export function versionRoutes(context: ProductContext): Route[] {
     }),
     accountRoute("POST", `${SCRIPT}/deployments`, WRITE, (call) => postDeployment(context, call)),
     accountRoute("GET", `${SCRIPT}/deployments`, READ, async (call) => {
-      const deployments = await store.listDeployments(db, await present(call));
+      const deployments = await store.listDeployments(db, context.keys, await present(call));
       return success({ deployments: deployments.map(deploymentOnWire) });
     }),
   ];

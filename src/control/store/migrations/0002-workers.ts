@@ -13,7 +13,7 @@ async function workers(db: Kysely<unknown>, blob: "blob" | "bytea"): Promise<voi
     .addColumn("modified_at", "bigint", (c) => c.notNull())
     .addColumn("subdomain_enabled", "integer", (c) => c.notNull())
     .addColumn("previews_enabled", "integer", (c) => c.notNull())
-    .addColumn("settings", "text", (c) => c.notNull())
+    .addColumn("settings", blob, (c) => c.notNull())
     .addColumn("active_version_id", "text", (c) => c.notNull())
     .addColumn("latest_version_id", "text", (c) => c.notNull())
     .addColumn("versions_made", "integer", (c) => c.notNull())
@@ -28,16 +28,14 @@ async function workers(db: Kysely<unknown>, blob: "blob" | "bytea"): Promise<voi
     .addColumn("number", "integer", (c) => c.notNull())
     .addColumn("created_at", "bigint", (c) => c.notNull())
     .addColumn("source", "text", (c) => c.notNull())
-    .addColumn("annotations", "text", (c) => c.notNull())
     .addColumn("compatibility_date", "text", (c) => c.notNull())
     .addColumn("compatibility_flags", "text", (c) => c.notNull())
     .addColumn("code", "text", (c) => c.notNull())
     .addColumn("exports", "text", (c) => c.notNull())
     .addColumn("etag", "text", (c) => c.notNull())
     .addColumn("startup_ms", "integer", (c) => c.notNull())
-    .addColumn("bindings", blob, (c) => c.notNull())
+    .addColumn("sealed", blob, (c) => c.notNull())
     .addColumn("assets", "text")
-    .addColumn("metadata", "text", (c) => c.notNull())
     .addUniqueConstraint("worker_versions_by_number", ["worker_id", "number"])
     .execute();
   await db.schema.createIndex("worker_versions_by_account").on("worker_versions").column("account_id").execute();
@@ -50,7 +48,7 @@ async function workers(db: Kysely<unknown>, blob: "blob" | "bytea"): Promise<voi
     .addColumn("number", "integer", (c) => c.notNull())
     .addColumn("source", "text", (c) => c.notNull())
     .addColumn("versions", "text", (c) => c.notNull())
-    .addColumn("annotations", "text", (c) => c.notNull())
+    .addColumn("annotations", blob, (c) => c.notNull())
     .addUniqueConstraint("worker_deployments_by_number", ["worker_id", "number"])
     .execute();
   await db.schema.createIndex("worker_deployments_by_account").on("worker_deployments").column("account_id").execute();

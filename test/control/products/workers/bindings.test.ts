@@ -51,7 +51,17 @@ onBothDatabases("Secrets of a Worker", {
   "never lie in the database in the clear, nor leave the API": async (bench) => {
     const client = await openShop(bench).client();
     const planted = "planted-secret-7781";
-    await deploy(client, "app", { bindings: [{ type: "secret_text", name: "S", text: planted }] });
+    const written = "planted-by-tenant-7781";
+    await deploy(client, "app", {
+      bindings: [
+        { type: "secret_text", name: "S", text: planted },
+        { type: "plain_text", name: "P", text: written },
+      ],
+      annotations: { "workers/message": written },
+      tags: [written],
+      observability: { note: written },
+      placement: { note: written },
+    });
     for (const path of ["scripts/app/settings", "scripts/app/secrets", "scripts/app/versions", "services/app", "workers/app", "scripts"]) {
       assert.ok(!JSON.stringify(await client.call("GET", `/workers/${path}`)).includes(planted));
     }
@@ -60,7 +70,7 @@ onBothDatabases("Secrets of a Worker", {
       const bytes = rows.flatMap((row) =>
         Object.values(row).map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : JSON.stringify(value))),
       );
-      assert.ok(!bytes.some((text) => text?.includes(planted)));
+      assert.ok(!bytes.some((text) => text?.includes(planted) || text?.includes(written)), table);
     }
   },
 
