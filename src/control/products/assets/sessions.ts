@@ -6,7 +6,7 @@ import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Part } from "../../http/form.ts";
 import type { Principal } from "../../permissions/authorize.ts";
-import type { Account } from "../../store/store.ts";
+import type { Account, Tx } from "../../store/store.ts";
 import type { AssetFile, ProductContext } from "../product.ts";
 import { invalidManifest, type Manifest } from "./contract.ts";
 import { assetLimits, intoBuckets, type AssetLimits } from "./quota.ts";
@@ -83,12 +83,7 @@ function received(part: Part, sizes: ReadonlyMap<string, number>, nowMs: number)
 }
 
 /** Files that nothing holds and no open session can name any more. */
-async function sweep(
-  context: ProductContext,
-  tx: Parameters<typeof store.deleteFiles>[0],
-  account: Account,
-  files: readonly store.UploadedFile[],
-): Promise<number> {
+async function sweep(context: ProductContext, tx: Tx, account: Account, files: readonly store.UploadedFile[]): Promise<number> {
   const inUse = await context.product("workers")?.assetsInUse?.(tx, account.id);
   const before = context.store.clock.now() - SESSION_SECONDS * 1000;
   const idle = files.filter((file) => file.wantedAtMs <= before && !inUse?.has(file.hash));
@@ -98,6 +93,28 @@ async function sweep(
     idle.map((file) => file.clientHash),
   );
   return idle.length;
+}
+
+/** Checks the number of files that the account would hold, sweeping idle ones where that helps. @throws PlatformError quota_exceeded */
+async function makeRoom(
+  context: ProductContext,
+  tx: Tx,
+  account: Account,
+  here: ReadonlyMap<string, store.UploadedFile>,
+  missing: ReadonlyMap<string, number>,
+): Promise<void> {
+  const { filesHeld } = assetLimits(context.quota, account.state);
+  const held = await store.uploadedFiles(tx, account.id);
+  await store.wantFiles(tx, account.id, [...here.keys()], context.store.clock.now());
+  // Rows whose bytes are lost or of another size give way to the file that is asked for again.
+  const stale = [...missing.keys()].filter((hash) => held.has(hash));
+  await store.deleteFiles(tx, account.id, stale);
+  const others = [...held.values()].filter((file) => !here.has(file.clientHash) && !missing.has(file.clientHash));
+  const over = here.size + missing.size + others.length - filesHeld;
+  if (over <= 0 || (await sweep(context, tx, account, others)) >= over) return;
+  throw new PlatformError("quota_exceeded", {
+    message: `manifest: with the files of its other Workers and versions the account would hold more than ${filesHeld} files.`,
+  });
 }
 
 export function createSessions(context: ProductContext, tokens: UploadTokens): Sessions {
@@ -140,22 +157,7 @@ export function createSessions(context: ProductContext, tokens: UploadTokens): S
       const expiresAtMs = now + SESSION_SECONDS * 1000;
       const missing = new Map([...wanted(manifest)].filter(([hash]) => !here.has(hash)));
       await context.store.inAccount(writer, async (tx, account) => {
-        const limits = assetLimits(context.quota, account.state);
-        const held = await store.uploadedFiles(tx, writer.account);
-        await store.wantFiles(tx, writer.account, [...here.keys()], now);
-        // Rows whose bytes are lost or of another size make room for the file that is asked for again.
-        await store.deleteFiles(
-          tx,
-          writer.account,
-          [...missing.keys()].filter((hash) => held.has(hash)),
-        );
-        const others = [...held.values()].filter((file) => !here.has(file.clientHash) && !missing.has(file.clientHash));
-        const over = here.size + missing.size + others.length - limits.filesHeld;
-        if (over > 0 && (await sweep(context, tx, account, others)) < over) {
-          throw new PlatformError("quota_exceeded", {
-            message: `manifest: with the files of its other Workers and versions the account would hold more than ${limits.filesHeld} files.`,
-          });
-        }
+        await makeRoom(context, tx, account, here, missing);
         await store.insertSession(tx, writer.account, { id, script, manifest, expiresAtMs }, now);
         await store.dropOldSessions(tx, writer.account, SESSIONS_OPEN);
         await context.trail.append(tx, {
