@@ -90,6 +90,12 @@ function framed(headers: RequestHeaders, incoming: IncomingMessage, upgrade: boo
   return { flat, hasBody: hasBody(incoming) };
 }
 
+/** A Worker names the host in the URL alone: what it writes into Host must not tell the callee another story. */
+function nameHost(flat: string[], authority: string): void {
+  for (let at = flat.length - 2; at >= 0; at -= 2) if (flat[at]?.toLowerCase() === "host") flat.splice(at, 2);
+  flat.push("Host", authority);
+}
+
 const asksForWebSocket = (incoming: IncomingMessage): boolean =>
   incoming.method === "GET" && incoming.headers.upgrade?.toLowerCase() === "websocket";
 
@@ -120,7 +126,7 @@ export function createEdge(options: EdgeOptions): Edge {
     const told = from === null && clients.trusts(peer) ? headers.forwardedProto?.toLowerCase() : undefined;
     const framing = framed(headers, incoming, upgrade !== null);
     const { flat } = framing;
-    if (from !== null && headers.hosts === 0) flat.push("Host", target.authority);
+    if (from !== null) nameHost(flat, target.authority);
     const statement = {
       address: from === null ? clients.of(peer, headers.forwardedFor) : WORKER_ADDRESS,
       scheme: target.scheme ?? (told === "http" || told === "https" ? told : publicScheme),
