@@ -171,7 +171,7 @@ export class Capsule implements Occupant {
     if (finding.kind === "hung") {
       this.#log.warn(finding, "a capsule does not answer");
       this.#cut(run);
-      this.#mishap(hangReason(finding.silentMs, finding.cpuMs, this.#parts.clock.now()));
+      this.#mishap(hangReason(finding, this.#parts.clock.now()));
     } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
   }
 

@@ -2,6 +2,7 @@
 import type { Clock } from "../../kernel/clock.ts";
 import type { Exit } from "../contract.ts";
 import type { Bounds } from "./parts.ts";
+import type { Silence } from "./watch.ts";
 
 const MIB = 1_048_576;
 /** Pauses before a start, by the number of mishaps before it. */
@@ -74,9 +75,9 @@ export function causeOfDeath(exit: Exit, memoryBytes: number, lastWords: string)
   return `Its process ended unexpectedly (${how}) and was restarted.`;
 }
 
-/** @param cpuMs CPU time that the process used while it was silent for `silentMs` */
-export function hangReason(silentMs: number, cpuMs: number, atMs: number): string {
+/** Why a process that did not answer was killed, for the account's own eyes. */
+export function hangReason({ silentMs, cpuMs, computes }: Silence, atMs: number): string {
   const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
-  const what = cpuMs > silentMs / 4 ? "a loop that never yields" : "it was blocked";
+  const what = computes ? "a loop that never yields" : "it was blocked";
   return `It did not answer for ${seconds(silentMs)} s and was restarted: ${what}, at ${new Date(atMs).toISOString()}, using ${seconds(cpuMs)} s of CPU meanwhile.`;
 }

@@ -3,9 +3,12 @@
 import type { Bounds } from "./parts.ts";
 import type { Run } from "./run.ts";
 
+/** @property computes whether it used the processor all the while, as far as the machine let it */
+export type Silence = { readonly silentMs: number; readonly cpuMs: number; readonly computes: boolean };
+
 export type Finding =
   /** No lease, hardly any CPU time since the last look. */
-  { readonly kind: "quiet" } | { readonly kind: "answers" } | { readonly kind: "hung"; readonly silentMs: number; readonly cpuMs: number };
+  { readonly kind: "quiet" } | { readonly kind: "answers" } | ({ readonly kind: "hung" } & Silence);
 
 /** CPU time between two looks below which a process without leases is at rest. */
 const REST_CPU_MS = 20;
@@ -45,8 +48,9 @@ export class Watch {
       if (await this.#run.ping(pingMs)) return { kind: "answers" };
       const silentMs = Math.round(performance.now() - began);
       const cpuMs = (await this.#run.process.cpuMs()) - cpuAtStartMs;
-      const computes = silentMs >= pingMs && cpuMs >= silentMs / 4;
-      if (computes || silentMs >= starvedMs) return { kind: "hung", silentMs, cpuMs };
+      // Not a share of the time: on a busy machine a loop gets little of it, and a sign of life costs next to nothing.
+      const computes = silentMs >= pingMs && cpuMs >= pingMs / 4;
+      if (computes || silentMs >= starvedMs) return { kind: "hung", silentMs, cpuMs, computes };
     }
   }
 }
