@@ -1,5 +1,5 @@
 // What passes between a caller and a Worker. Headers by which the platform speaks to Workers are never taken
-// from a caller, hop-by-hop ones end here, and a response can set cookies for its own host only.
+// from a caller or a Worker, hop-by-hop ones end here, and a response can set cookies for its own host only.
 import { randomFillSync } from "node:crypto";
 
 /** What the platform says about a request, in place of whatever the caller wrote. */
@@ -107,7 +107,7 @@ export function responseHeaders(raw: readonly string[], connection: string | und
     const value = raw[i + 1] as string;
     const lower = name.toLowerCase();
     if (FORBIDDEN_RESPONSE.has(lower) || (declared?.has(lower) === true && lower !== "content-length")) continue;
-    if (lower === "set-cookie" && !cookieStaysHome(value, host)) continue;
+    if (lower.startsWith("mayfly-") || (lower === "set-cookie" && !cookieStaysHome(value, host))) continue;
     flat.push(name, value);
   }
   flat.push("CF-Ray", ray);
