@@ -140,14 +140,18 @@ function own(inner: InnerPaths): WorkerdService[] {
   ];
 }
 
+/** The flag that caps one isolate's heap within the process's memory. */
+export function heapLimit(memoryBytes: number): string {
+  return `--max-old-space-size=${Math.min(HEAP_MAX_MIB, Math.floor(memoryBytes / MIB / 2))}`;
+}
+
 /**
- * Flags for V8 that keep one isolate's heap within the process's memory. What requests leave behind on workerd's side of
- * a heap goes only when V8 collects it whole, which by default it puts off beyond 256 MiB: a hello under load would be
- * killed for its memory. Starting small it collects early; a young generation below 4 MiB halves what busy scripts do.
+ * Flags for a process that serves. What requests leave behind on workerd's side of a heap goes only when V8 collects it
+ * whole, which by default it puts off beyond 256 MiB: a hello under load would be killed for its memory. Starting small
+ * it collects early, for 3 ms more at the start; a young generation below 4 MiB halves what busy scripts do.
  */
 export function heapFlags(memoryBytes: number): string[] {
-  const maxMib = Math.min(HEAP_MAX_MIB, Math.floor(memoryBytes / MIB / 2));
-  return [`--max-old-space-size=${maxMib}`, "--initial-old-space-size=4", "--max-semi-space-size=4"];
+  return [heapLimit(memoryBytes), "--initial-old-space-size=4", "--max-semi-space-size=4"];
 }
 
 function compose(unit: Unit, options: ServeOptions): WorkerdConfig {

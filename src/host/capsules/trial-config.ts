@@ -60,10 +60,13 @@ function judge(nonce: string, format: WorkerService["code"]["format"]): WorkerdS
  */
 export function trialConfig(worker: WorkerService, bytes: Bytes, nonce: string, v8Flags: readonly string[]): Uint8Array {
   const subject = workerdWorker(withoutServices(worker), bytes, NOWHERE);
+  const bindsServices = worker.bindings.some((binding) => binding.kind === "service");
+  const stub: WorkerdService = { name: STUB, worker: own([{ name: "stub.js", esModule: runtimeSource("absent-service") }]) };
   return encodeConfig({
     services: [
       noInternet,
-      { name: STUB, worker: own([{ name: "stub.js", esModule: runtimeSource("absent-service") }]) },
+      // An isolate more costs every trial some 6 ms.
+      ...(bindsServices ? [stub] : []),
       // Before the upload, so that the upload's own messages come last and survive a bounded tail.
       { name: LENS, worker: lens(subject, `mayfly-probe-${nonce.slice(0, 8)}.js`) },
       { name: SUBJECT, worker: subject },

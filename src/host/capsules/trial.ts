@@ -9,7 +9,7 @@ import type { Clock } from "../../kernel/clock.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Exit, Sandbox, Sandboxed } from "../contract.ts";
-import { heapFlags } from "./config.ts";
+import { heapLimit } from "./config.ts";
 import { diagnosticsOf } from "./diagnostics.ts";
 import { moduleReader } from "./modules.ts";
 import { JUDGE, trialConfig } from "./trial-config.ts";
@@ -104,7 +104,7 @@ export function createTrials(options: TrialOptions): { validate(trial: Trial): P
       directory: null,
       socketDirectory: null,
       args: ["test", "--experimental", "--no-verbose", "--binary", "-", JUDGE],
-      stdin: trialConfig(worker, bytes, nonce, heapFlags(memoryBytes)),
+      stdin: trialConfig(worker, bytes, nonce, [heapLimit(memoryBytes)]),
       limits: { memoryBytes, cpuWeight: 100, maxProcesses: 32 },
       collectStdout: true,
     });
