@@ -144,7 +144,8 @@ describe("imports", () => {
   test("name files that exist, with their endings", () => {
     const known = new Set([...sources, ...GENERATED]);
     assert.deepEqual(
-      ours.filter(({ specifier }) => !known.has(specifier)).map(({ from, specifier }) => `${from} → ${specifier}`),
+      // What a runtime module imports is there when it runs, beside a tenant's modules.
+      ours.filter(({ from, specifier }) => !known.has(specifier) && !from.startsWith("src/host/capsules/runtime/")).map(({ from, specifier }) => `${from} → ${specifier}`),
       [],
     );
   });

@@ -3,7 +3,7 @@
 
 type Row = {
   /** HTTP status. */
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 429 | 500 | 503 | 508;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 429 | 500 | 503;
   /** The number in `errors[].code`: Cloudflare's where a client acts on it, 71xxx of our own elsewhere. */
   readonly number: number;
   /** Whether the same request can succeed later without change. */
@@ -83,7 +83,6 @@ export const ERRORS = {
   // this machine
   capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
   store_failed: row(503, 71504, true, "Nothing that was acknowledged is lost. Try again in a moment."),
-  too_many_hops: row(508, 71508, false, "Workers are calling each other in a circle; break the circle."),
   unexpected: row(500, 10013, false, "This is a bug. Tell the operator the id in the Cf-Ray header."),
 } as const satisfies Record<string, Row>;
 

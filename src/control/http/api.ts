@@ -5,6 +5,7 @@ import { Hono, type Context } from "hono";
 import { PlatformError } from "../../kernel/errors.ts";
 import { ACCOUNT_ID, type AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
+import { storeFailure } from "../store/failures.ts";
 import { authorize, type Principal } from "../permissions/authorize.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
 import type { Route } from "./routes.ts";
@@ -56,7 +57,8 @@ function render(error: unknown, context: Context<Env>, ray: string, { log, origi
   const known =
     error instanceof PlatformError
       ? error
-      : new PlatformError("unexpected", { message: "Something went wrong inside this installation.", cause: error });
+      : (storeFailure(error) ??
+        new PlatformError("unexpected", { message: "Something went wrong inside this installation.", cause: error }));
   if (known.status >= 500) log.error({ err: known.cause ?? known, detail: known.detail, ray, code: known.code }, known.message);
   else log.debug({ ray, code: known.code, detail: known.detail }, known.message);
   // The Node adapter drops statusText, and wrangler prints nothing else of a failed admission.

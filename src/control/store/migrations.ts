@@ -4,8 +4,7 @@ import type { Migration } from "kysely/migration";
 import { accountsMigration } from "./migrations/0001-accounts.ts";
 import { workersMigration } from "./migrations/0002-workers.ts";
 import { peopleMigration } from "./migrations/0003-people.ts";
-
-export type Dialect = "sqlite" | "postgres";
+import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
   return {

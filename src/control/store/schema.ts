@@ -3,6 +3,8 @@
 import type { ColumnType, Generated } from "kysely";
 import type { AccountId, Subdomain } from "../../kernel/ids.ts";
 
+export type Dialect = "sqlite" | "postgres";
+
 export type AccountState = "temporary" | "claimed" | "ending" | "deleted";
 export type EndReason = "expired" | "task-done" | "owner" | "operator";
 

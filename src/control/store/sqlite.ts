@@ -1,7 +1,7 @@
 // Kysely's SQLite dialect over node:sqlite. One connection: Kysely's own mutex makes of every transaction
 // a turn in one queue, so nothing but SQL may be awaited inside one.
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { SqliteDialect } from "kysely";
+import { SqliteAdapter, SqliteDialect } from "kysely";
 
 type Prepared = {
   readonly reader: boolean;
@@ -9,6 +9,19 @@ type Prepared = {
   run(parameters: readonly unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint };
   iterate(parameters: readonly unknown[]): IterableIterator<unknown>;
 };
+
+/** SQLite's schema changes are transactional, which Kysely does not use: a crash must not leave half a migration. */
+class TransactionalAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
+class TransactionalDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new TransactionalAdapter();
+  }
+}
 
 const CACHED_STATEMENTS = 500;
 
@@ -31,7 +44,10 @@ export function openSqlite(path: string): { dialect: SqliteDialect; truncateLog(
   const database = new DatabaseSync(path, { timeout: 5000 });
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;");
   const statements = new Map<string, Prepared>();
+  const nothing: Prepared = { reader: false, all: () => [], run: () => ({ changes: 0, lastInsertRowid: 0 }), iterate: () => [].values() };
   const prepare = (sql: string): Prepared => {
+    // A full disk makes SQLite roll back by itself; a second rollback would hide why.
+    if (sql === "rollback" && !database.isTransaction) return nothing;
     const known = statements.get(sql);
     if (known) return known;
     // Schema changes are re-prepared by SQLite itself, but a statement's column count is read only here.
@@ -41,7 +57,7 @@ export function openSqlite(path: string): { dialect: SqliteDialect; truncateLog(
     return fresh;
   };
   return {
-    dialect: new SqliteDialect({ database: { close: () => database.close(), prepare } }),
+    dialect: new TransactionalDialect({ database: { close: () => database.close(), prepare } }),
     truncateLog: () => database.exec("PRAGMA wal_checkpoint(TRUNCATE)"),
   };
 }

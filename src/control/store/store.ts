@@ -63,13 +63,18 @@ async function migrate(db: Kysely<Schema>, kind: "sqlite" | "postgres"): Promise
 }
 
 /** Tells a caller why its write found no living account. */
-async function refuse(tx: Tx, writer: Writer): Promise<never> {
+async function refuse(tx: Tx, writer: Writer, nowMs: number): Promise<never> {
   const account = await tx.selectFrom("accounts").selectAll().where("id", "=", writer.account).executeTakeFirst();
   if (!account) throw new PlatformError("account_not_found", { message: "There is no such account." });
-  if (writer.epoch !== null && account.auth_epoch !== writer.epoch && account.state === "claimed") {
+  const lives =
+    (account.state === "temporary" || account.state === "claimed") && (account.expires_at === null || account.expires_at > nowMs);
+  if (lives) {
+    const claimed = account.state === "claimed";
     throw new PlatformError("token_refused", {
-      message: "A person claimed this account while the request was on its way; the token ended with that.",
-      next: "Ask the person who claimed it for a new token.",
+      message: claimed
+        ? "A person claimed this account while the request was on its way; the token ended with that."
+        : "The token ended while the request was on its way.",
+      ...(claimed && { next: "Ask the person who claimed it for a new token." }),
     });
   }
   const why = account.end_reason ?? "expired";
@@ -103,7 +108,7 @@ export async function openStore(options: {
           .where((or) => or.or([or("expires_at", "is", null), or("expires_at", ">", clock.now())]));
         if (writer.epoch !== null) update = update.where("auth_epoch", "=", writer.epoch);
         const account = await update.returningAll().executeTakeFirst();
-        if (!account) return refuse(tx, writer);
+        if (!account) return refuse(tx, writer, clock.now());
         if (writer.epoch !== null && account.suspended_by === "operator") {
           throw new PlatformError("account_suspended", {
             message: `The operator suspended this account: ${account.suspended_reason ?? "no reason given"}.`,

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { request } from "node:http";
 import { describe, test } from "node:test";
 import { isSecret, newSecret } from "../../../src/kernel/ids.ts";
+import { ERRORS } from "../../../src/kernel/errors.ts";
 import { openBench } from "../../fixtures/databases.ts";
 import { addWorker, openPages, type Pages } from "../../fixtures/pages.ts";
 
@@ -301,7 +302,7 @@ describe("the pages' guard", () => {
     assert.equal((await browser.send("/", { headers: { host: pages.url.host.toUpperCase() } })).status, 200);
   });
 
-  test("a form is never taken from another site", async () => {
+  test("a form is never taken from another site (cross_site), nor in another media type (unsupported_media_type)", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
     const { account, link } = await pages.waiting();
@@ -338,6 +339,11 @@ describe("the pages' guard", () => {
         assert.deepEqual(answer.headers.getSetCookie(), []);
       }
     }
+    const json = await browser.send("/claim/confirm", {
+      method: "POST",
+      headers: { "content-type": "application/json", origin: pages.url.origin },
+    });
+    assert.equal(json.status, ERRORS.unsupported_media_type.status);
     const silent = await browser.send("/claim/confirm", {
       method: "POST",
       headers: { "content-type": "application/x-www-form-urlencoded" },

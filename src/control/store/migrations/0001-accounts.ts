@@ -1,7 +1,7 @@
 // Accounts and their tombstones, tokens, admission, the trail.
 import type { Kysely } from "kysely";
 import type { Migration } from "kysely/migration";
-import type { Dialect } from "../migrations.ts";
+import type { Dialect } from "../schema.ts";
 
 async function accounts(db: Kysely<unknown>, blob: "blob" | "bytea"): Promise<void> {
   await db.schema

@@ -1,7 +1,7 @@
 // Workers, their versions and deployments, and static assets.
 import type { Kysely } from "kysely";
 import type { Migration } from "kysely/migration";
-import type { Dialect } from "../migrations.ts";
+import type { Dialect } from "../schema.ts";
 
 async function workers(db: Kysely<unknown>, blob: "blob" | "bytea"): Promise<void> {
   await db.schema

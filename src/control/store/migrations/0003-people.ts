@@ -2,7 +2,7 @@
 // names; it checks them itself when it is first used), and the invitations that let somebody sign up.
 import { sql, type Kysely } from "kysely";
 import type { Migration } from "kysely/migration";
-import type { Dialect } from "../migrations.ts";
+import type { Dialect } from "../schema.ts";
 
 type Types = { readonly date: ReturnType<typeof sql>; readonly flag: ReturnType<typeof sql> };
 
