@@ -67,11 +67,17 @@ function render(error: unknown, context: Context<Env>, ray: string, { log, origi
 }
 
 function decoded(params: Readonly<Record<string, string>>): Record<string, string> {
+  let names: Record<string, string>;
   try {
-    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]));
+    names = Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]));
   } catch (cause) {
     throw new PlatformError("invalid_input", { message: "path: not valid percent-encoding.", cause });
   }
+  // PostgreSQL takes no NUL in a text, and nothing here is named by one.
+  if (Object.values(names).some((value) => value.includes("\0"))) {
+    throw new PlatformError("invalid_input", { message: "path: holds a NUL character." });
+  }
+  return names;
 }
 
 /** The API below /client/v4. */

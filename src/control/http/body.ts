@@ -27,9 +27,15 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
 const tooLarge = (maxBytes: number): PlatformError =>
   new PlatformError("body_too_large", { message: `The body is larger than ${maxBytes} bytes.` });
 
+/** For every check of what a caller sent: a field that is not there is missing, in whatever type it was expected. */
+export const WORDING = {
+  error: (issue: { readonly code?: string; readonly input?: unknown }): string | undefined =>
+    issue.input === undefined && (issue.code === "invalid_type" || issue.code === "invalid_union") ? "missing" : undefined,
+};
+
 /** Checks a value. @param what names the value in the complaint, such as "body" or "query" */
 export function check<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, WORDING);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const field = issue?.path.length ? issue.path.map(String).join(".") : what;

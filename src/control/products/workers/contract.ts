@@ -2,6 +2,7 @@
 // meets camelCase. Unknown keys are let through everywhere, as clients add some with every release.
 import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
+import { WORDING } from "../../http/body.ts";
 import type { ScriptSettings } from "./model.ts";
 import { BINDING_NAME_MAX_BYTES, BINDINGS_MAX, TEXT_MAX_BYTES } from "./quota.ts";
 
@@ -125,9 +126,11 @@ export function toScriptSettings(sent: ScriptSettingsPatch): ScriptSettings {
 export const settingsPatch = z.looseObject({ bindings: sentBindings.nullish(), ...scriptSettings, ...versionSettings });
 export type SettingsPatch = z.infer<typeof settingsPatch>;
 
+const versionId = z.string().regex(/^[\w-]{1,100}$/, "is not a version's id");
+
 export const deploymentBody = z.looseObject({
   strategy: z.literal("percentage", 'must be "percentage"').default("percentage"),
-  versions: z.array(z.looseObject({ version_id: z.string(), percentage: z.number() })).min(1, "empty"),
+  versions: z.array(z.looseObject({ version_id: versionId, percentage: z.number() })).min(1, "empty"),
   annotations,
 });
 
@@ -160,7 +163,7 @@ export const invalidUpload = (message: string, next?: string): PlatformError =>
 
 /** Checks a part of an upload. @param what names the value in the complaint @throws PlatformError invalid_upload */
 export function checkUpload<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, WORDING);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const path = [what, ...(issue?.path ?? []).map(String)].join(".");
