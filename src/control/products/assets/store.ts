@@ -106,6 +106,7 @@ export async function dropOldSessions(tx: Tx, account: AccountId, kept: number):
   if (rows.length === 0) return;
   await tx
     .deleteFrom("asset_sessions")
+    .where("account_id", "=", account)
     .where(
       "id",
       "in",
