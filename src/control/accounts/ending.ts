@@ -32,7 +32,7 @@ export function createEnding({ store, keys, trail, host, products, log }: Ending
   const begin: Ending["begin"] = (id, reason, principal) =>
     store.transaction(async (tx) => {
       const now = store.clock.now();
-      const account = await transitions.beginEnding(tx, id, reason, now);
+      const account = await transitions.beginEnding(tx, id, reason, now, principal?.epoch ?? null);
       if (!account) return false;
       await trail.append(tx, {
         at: now,

@@ -9,7 +9,7 @@ import type { Principal } from "../permissions/authorize.ts";
 import type { Account, Store } from "../store/store.ts";
 import type { Trail } from "../trail/trail.ts";
 import type { Ending } from "./ending.ts";
-import { endReasonFor } from "./lifecycle.ts";
+import { endReasonFor, lifeOf } from "./lifecycle.ts";
 import { accountOnWire } from "./names.ts";
 
 export type IdentityOptions = {
@@ -66,7 +66,13 @@ export function identityRoutes({ store, trail, ending, urlOf }: IdentityOptions)
       );
     }),
     accountRoute("DELETE", "/accounts/:account", { action: "account:end", product: "account" }, async (call) => {
-      await ending.begin(call.account, endReasonFor(call.principal.kind), call.principal);
+      const begun = await ending.begin(call.account, endReasonFor(call.principal.kind), call.principal);
+      if (!begun && lifeOf(await read(store, call.account), store.clock.now()) === "live") {
+        throw new PlatformError("token_refused", {
+          message: "A person claimed this account while the request was on its way; the token ended with that.",
+          next: "Ask the person who claimed it for a new token.",
+        });
+      }
       await ending.finish(call.account).catch((cause: unknown) => {
         throw new PlatformError("capsule_failed", {
           message: "The account has ended and its token with it, but what it held could not be erased at once.",

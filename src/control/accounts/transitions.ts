@@ -70,8 +70,17 @@ export async function claim(tx: Tx, claimHash: string, personId: string, nowMs: 
   return account;
 }
 
-/** temporary | claimed → ending: every token and derived capability is dead from the commit on. */
-export async function beginEnding(tx: Tx, id: AccountId, reason: EndReason, nowMs: number): Promise<Account | undefined> {
+/**
+ * temporary | claimed → ending: every token and derived capability is dead from the commit on.
+ * @param epoch under which the token that asks is valid, so that a claim in between saves the account; null for the platform
+ */
+export async function beginEnding(
+  tx: Tx,
+  id: AccountId,
+  reason: EndReason,
+  nowMs: number,
+  epoch: number | null = null,
+): Promise<Account | undefined> {
   let update = tx
     .updateTable("accounts")
     .set({
@@ -85,6 +94,7 @@ export async function beginEnding(tx: Tx, id: AccountId, reason: EndReason, nowM
     .where("state", "in", ["temporary", "claimed"]);
   // A claim that was committed in time has removed the expiry; the clock alone never ends a claimed account.
   if (reason === "expired") update = update.where("expires_at", "<=", nowMs);
+  if (epoch !== null) update = update.where("auth_epoch", "=", epoch);
   return update.returningAll().executeTakeFirst();
 }
 

@@ -50,5 +50,13 @@ onBothDatabases("of two that race a thousand times exactly one wins, always:", {
     }
     assert.ok(claims > 0 && claims < ROUNDS, `both sides win sometimes: ${claims} claims`);
   },
+  "a claim and the end that the agent asks for, whose token dies with the claim": async (bench) => {
+    let claims = 0;
+    const asAgent: Contender = ({ store, clock }, { id, account }) =>
+      store.transaction((tx) => transitions.beginEnding(tx, id, "task-done", clock.now(), account.auth_epoch));
+    const asAda: Contender = async (...given) => (await claimAs("ada")(...given)) !== undefined && ++claims > 0;
+    await race(bench, [asAda, asAgent]);
+    assert.ok(claims > 0 && claims < ROUNDS, `both sides win sometimes: ${claims} claims`);
+  },
   "two ends": (bench) => race(bench, [endAs("task-done"), endAs("operator")]),
 });
