@@ -6,6 +6,7 @@ import { systemClock } from "../kernel/clock.ts";
 import { createLog } from "../kernel/log.ts";
 import { endWith, failStart } from "../kernel/process-life.ts";
 import { listen } from "./http/listen.ts";
+import { WrongMasterKey } from "./keys/keys.ts";
 import { openWing } from "./wing.ts";
 
 async function main(): Promise<void> {
@@ -29,5 +30,5 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  failStart(error, [SettingError]);
+  failStart(error, [SettingError, WrongMasterKey]);
 }

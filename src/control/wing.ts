@@ -77,7 +77,7 @@ type Foundation = {
 async function openFoundation(options: WingOptions, stack: AsyncDisposableStack): Promise<Foundation> {
   const store = stack.use(await openStore(options));
   const keys = openKeys(options);
-  await sweepKeys(store, keys);
+  await sweepKeys(store, keys, options.log);
   // A crash between an account's last transaction and this leaves its rows in the log.
   await store.truncateLog();
   const trail = openTrail(store.db, keys);

@@ -1,5 +1,5 @@
 // Ends what is due and finishes what was begun, a stopped one prolonging nothing: liveness is checked at use.
-// On start it also sweeps keys whose account was never committed.
+// On start it also sweeps keys whose account was deleted or never committed.
 import type { Log } from "../../kernel/log.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Keys } from "../keys/keys.ts";
@@ -10,6 +10,8 @@ const TICK_MS = 250;
 const BATCH = 50;
 const OPERATOR_RETENTION_MS = 90 * 86_400_000;
 const SWEEP_EVERY_TICKS = 14_400;
+/** A key this young without a row is of an account whose creation a crash cut short. */
+const UNCOMMITTED_MS = 3_600_000;
 
 export type Reaper = AsyncDisposable & {
   /** One round; resolves when everything due at its start has ended or failed. */
@@ -35,12 +37,20 @@ async function begun(store: Store): Promise<AccountId[]> {
   return rows.map((row) => row.id);
 }
 
-/** Destroys keys that no account row knows: a crash between key and commit leaves one. Run before requests are served. */
-export async function sweepKeys(store: Store, keys: Keys): Promise<void> {
+/**
+ * Destroys keys of deleted accounts, and fresh ones that no row knows: a crash between key and commit leaves one.
+ * An older key without a row means another database than the one it belongs to, and is never touched: destroying it
+ * could not be taken back. Run before requests are served.
+ */
+export async function sweepKeys(store: Store, keys: Keys, log: Log): Promise<void> {
+  let foreign = 0;
   for (const id of keys.accountsWithKeys()) {
     const row = await store.db.selectFrom("accounts").select("state").where("id", "=", id).executeTakeFirst();
-    if (!row || row.state === "deleted") keys.destroyAccountKey(id);
+    const fresh = (keys.accountKeyMadeAtMs(id) ?? 0) > store.clock.now() - UNCOMMITTED_MS;
+    if (row?.state === "deleted" || (!row && fresh)) keys.destroyAccountKey(id);
+    else if (!row) foreign += 1;
   }
+  if (foreign > 0) log.warn({ keys: foreign }, "keys of accounts that this database does not know: is MAYFLY_DATABASE_URL the right one?");
 }
 
 /** Starts the rounds; dispose to stop them and wait for the one under way. */

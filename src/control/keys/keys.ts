@@ -1,7 +1,19 @@
 // Every key of the installation. All derive from or are wrapped by the master key; an account's sealing key
 // lies in a file of its own beside the database, so that destroying it makes rows and log remnants unreadable.
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { PlatformError } from "../../kernel/errors.ts";
 import { ACCOUNT_ID, type AccountId } from "../../kernel/ids.ts";
@@ -10,6 +22,10 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const CACHED_KEYS = 1000;
+const KEYS_TRIED = 3;
+
+/** The data directory's keys were made under another master key. */
+export class WrongMasterKey extends Error {}
 
 /** AES-256-GCM: nonce, ciphertext, tag. The context is authenticated, so a box cannot be moved elsewhere. */
 function seal(key: Uint8Array, context: string, plain: Uint8Array): Buffer {
@@ -33,7 +49,7 @@ function syncDirectory(path: string): void {
   }
 }
 
-function writeDurably(path: string, bytes: Uint8Array, flags: "wx" | "r+"): void {
+function writeThrough(path: string, bytes: Uint8Array, flags: "w" | "r+"): void {
   const handle = openSync(path, flags, 0o600);
   try {
     writeSync(handle, bytes);
@@ -41,13 +57,20 @@ function writeDurably(path: string, bytes: Uint8Array, flags: "wx" | "r+"): void
   } finally {
     closeSync(handle);
   }
+}
+
+/** A file that is there as a whole or not at all: half a key would stop the installation for good. */
+function createDurably(path: string, bytes: Uint8Array): void {
+  if (existsSync(path)) throw new Error(`${path} is there already; no key is ever replaced`);
+  writeThrough(`${path}.new`, bytes, "w");
+  renameSync(`${path}.new`, path);
   syncDirectory(dirname(path));
 }
 
 function readMasterKey(data: string, given: string | null): Buffer {
   if (given !== null) return Buffer.from(given, "hex");
   const path = join(data, "master.key");
-  if (!existsSync(path)) writeDurably(path, Buffer.from(randomBytes(KEY_BYTES).toString("hex")), "wx");
+  if (!existsSync(path)) createDurably(path, Buffer.from(randomBytes(KEY_BYTES).toString("hex")));
   const hex = readFileSync(path, "utf8").trim();
   if (!/^[0-9a-f]{64}$/i.test(hex)) throw new Error(`${path} is not a master key: 64 hexadecimal digits`);
   return Buffer.from(hex, "hex");
@@ -70,6 +93,8 @@ export type Keys = {
   destroyAccountKey(account: AccountId): void;
   /** Accounts that have a key: for sweeping those whose row was never committed. */
   accountsWithKeys(): AccountId[];
+  /** When the account's key was made, by the file system's clock; null when there is none. */
+  accountKeyMadeAtMs(account: AccountId): number | null;
   /** Seals what only the operator may read later, under the month's key, deleted after its retention. */
   sealForOperator(atMs: number, plain: string): Buffer;
   openForOperator(atMs: number, box: Uint8Array): string;
@@ -86,6 +111,8 @@ class KeyFiles {
     this.#directory = directory;
     this.#wrapping = wrapping;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // What a crash left half-written; nothing was ever sealed with it.
+    for (const file of readdirSync(directory)) if (file.endsWith(".new")) rmSync(join(directory, file), { force: true });
   }
 
   #path(name: string): string {
@@ -94,7 +121,7 @@ class KeyFiles {
 
   create(name: string): Buffer {
     const key = randomBytes(KEY_BYTES);
-    writeDurably(this.#path(name), seal(this.#wrapping, name, key), "wx");
+    createDurably(this.#path(name), seal(this.#wrapping, name, key));
     this.#remember(name, key);
     return key;
   }
@@ -113,9 +140,30 @@ class KeyFiles {
     this.#cache.delete(name);
     const path = this.#path(name);
     if (!existsSync(path)) return;
-    writeDurably(path, randomBytes(NONCE_BYTES + KEY_BYTES + TAG_BYTES), "r+");
+    writeThrough(path, randomBytes(NONCE_BYTES + KEY_BYTES + TAG_BYTES), "r+");
     rmSync(path, { force: true });
     syncDirectory(this.#directory);
+  }
+
+  /** @throws Error when keys lie here and the master key opens none of the first few: it is another installation's */
+  requireOurs(): void {
+    const some = this.names().slice(0, KEYS_TRIED);
+    const opens = some.some((name) => {
+      try {
+        return this.read(name) !== undefined;
+      } catch {
+        return false;
+      }
+    });
+    if (some.length > 0 && !opens) {
+      throw new WrongMasterKey(
+        `The master key opens none of the keys in ${this.#directory}. Set MAYFLY_MASTER_KEY to the one that made them, or put master.key back.`,
+      );
+    }
+  }
+
+  madeAtMs(name: string): number | null {
+    return statSync(this.#path(name), { throwIfNoEntry: false })?.mtimeMs ?? null;
   }
 
   names(): string[] {
@@ -132,13 +180,18 @@ class KeyFiles {
 
 const month = (atMs: number): string => new Date(atMs).toISOString().slice(0, 7);
 
-/** Opens the keys of an installation, making the master key on first start. @param masterKey 64 hex digits, or null for the file */
+/**
+ * Opens the keys of an installation, making the master key on first start.
+ * @param options `masterKey`: 64 hex digits, or null for the file
+ * @throws WrongMasterKey
+ */
 export function openKeys(options: { readonly data: string; readonly masterKey: string | null }): Keys {
   const master = readMasterKey(options.data, options.masterKey);
   const derive = (purpose: string): Uint8Array => new Uint8Array(hkdfSync("sha256", master, "mayfly", purpose, KEY_BYTES));
   const lookup = derive("lookup");
   const accounts = new KeyFiles(join(options.data, "keys", "accounts"), derive("account keys"));
   const operator = new KeyFiles(join(options.data, "keys", "operator"), derive("operator keys"));
+  for (const files of [accounts, operator]) files.requireOurs();
   const accountKey = (account: AccountId): Buffer => {
     const key = accounts.read(account);
     if (!key) throw new PlatformError("account_gone", { message: "The account has ended; its key was destroyed." });
@@ -156,6 +209,7 @@ export function openKeys(options: { readonly data: string; readonly masterKey: s
         .names()
         .filter((name) => ACCOUNT_ID.test(name))
         .map((name) => name as AccountId),
+    accountKeyMadeAtMs: (account) => accounts.madeAtMs(account),
     sealForOperator: (atMs, plain) => {
       const name = month(atMs);
       return seal(operator.read(name) ?? operator.create(name), "operator", Buffer.from(plain));

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openKeys } from "../../../src/control/keys/keys.ts";
+import { openKeys, WrongMasterKey } from "../../../src/control/keys/keys.ts";
 import { PlatformError } from "../../../src/kernel/errors.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
@@ -47,15 +47,29 @@ test("no key lies in the clear: a sealing key's file differs from the key, and t
   }
 });
 
-test("another master key opens nothing", async () => {
+test("a crash while a key is written leaves none, and the next start clears what it left", async () => {
+  await using directory = await temporaryDirectory();
+  const operator = join(directory.path, "keys", "operator");
+  openKeys({ data: directory.path, masterKey: null });
+  const now = Date.UTC(2026, 5, 10);
+  writeFileSync(join(operator, "2026-06.key.new"), "half");
+  const keys = openKeys({ data: directory.path, masterKey: null });
+  assert.deepEqual(readdirSync(operator), []);
+  assert.equal(keys.openForOperator(now, keys.sealForOperator(now, "192.0.2.1")), "192.0.2.1");
+});
+
+test("another master key opens nothing, and a start with it is refused while nothing is lost", async () => {
   await using directory = await temporaryDirectory();
   const account = newAccountId();
-  const first = openKeys({ data: directory.path, masterKey: "11".repeat(32) });
-  first.createAccountKey(account);
-  const box = first.sealFor(account, "task", "x");
-  const other = openKeys({ data: directory.path, masterKey: "22".repeat(32) });
-  assert.throws(() => other.openFor(account, "task", box));
-  assert.notEqual(first.lookupHash("s"), other.lookupHash("s"));
+  const given = { data: directory.path, masterKey: "11".repeat(32) };
+  const box = openKeys(given).sealForOperator(0, "x");
+  openKeys(given).createAccountKey(account);
+  assert.throws(() => openKeys({ ...given, masterKey: "22".repeat(32) }), WrongMasterKey);
+  assert.throws(() => openKeys({ ...given, masterKey: null }), WrongMasterKey, "nor with a fresh one in place of a lost file");
+  assert.equal(openKeys(given).openForOperator(0, box), "x");
+  await using elsewhere = await temporaryDirectory();
+  const other = openKeys({ data: elsewhere.path, masterKey: "22".repeat(32) });
+  assert.notEqual(openKeys(given).lookupHash("s"), other.lookupHash("s"));
 });
 
 test("what is sealed for the operator opens until its month's key is dropped", async () => {
