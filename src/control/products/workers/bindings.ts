@@ -3,7 +3,7 @@
 import { PlatformError } from "../../../kernel/errors.ts";
 import { invalidUpload, type SecretChanges, type SentBinding } from "./contract.ts";
 import type { Code, CodeFile, Exports, StoredBinding } from "./model.ts";
-import { BINDINGS_MAX, TEXT_BLOB_MAX_BYTES } from "./quota.ts";
+import { BINDINGS_MAX, TEXT_BLOB_MAX_BYTES, TEXT_BLOBS_MAX_BYTES } from "./quota.ts";
 
 export type Callee = { readonly name: string; readonly exports: Exports };
 
@@ -89,6 +89,25 @@ function stored(sent: SentBinding, sources: BindingSources): StoredBinding {
   }
 }
 
+/** A part is bound once, so that bindings never take more memory than the upload; texts lie in the row besides. */
+function checkParts(sent: readonly SentBinding[], resolved: readonly StoredBinding[]): void {
+  const parts = new Set<string>();
+  for (const binding of sent) {
+    if (!("part" in binding)) continue;
+    const part = binding.part.replace(/^(\.\/)+/, "");
+    if (parts.has(part))
+      throw invalidUpload(`bindings: ${shown(binding.name)} names the part ${shown(binding.part)}, which another binding has.`);
+    parts.add(part);
+  }
+  const bytes = resolved.reduce((sum, binding) => sum + (binding.type === "text_blob" ? Buffer.byteLength(binding.text) : 0), 0);
+  if (bytes > TEXT_BLOBS_MAX_BYTES) {
+    throw invalidUpload(
+      `bindings: the texts of all text blobs take ${bytes} bytes, more than ${TEXT_BLOBS_MAX_BYTES}.`,
+      "Move texts to static assets.",
+    );
+  }
+}
+
 /** Whether a binding by this entrypoint, undefined for the default one, can be called. */
 export const reaches = (entrypoint: string | undefined, exports: Exports): boolean =>
   entrypoint === undefined ? exports.handlers !== null : exports.entrypoints.includes(entrypoint);
@@ -133,6 +152,7 @@ function checkTarget(binding: StoredBinding, sources: BindingSources): void {
  */
 export function resolveBindings(sent: readonly SentBinding[], sources: BindingSources): StoredBinding[] {
   const resolved = sent.map((binding) => stored(binding, sources));
+  checkParts(sent, resolved);
   const named = new Set(sent.map((binding) => binding.name));
   const kept = (sources.before ?? []).filter(
     (binding) => !isPart(binding) && sources.keep.includes(binding.type) && !named.has(binding.name),

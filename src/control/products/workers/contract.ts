@@ -4,7 +4,7 @@ import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
 import { WORDING } from "../../http/body.ts";
 import type { ScriptSettings } from "./model.ts";
-import { BINDING_NAME_MAX_BYTES, BINDINGS_MAX, TEXT_MAX_BYTES } from "./quota.ts";
+import { ANNOTATIONS_MAX, BINDING_NAME_MAX_BYTES, BINDINGS_MAX, TEXT_MAX_BYTES } from "./quota.ts";
 
 const bytes = (text: string): number => Buffer.byteLength(text);
 const text = z.string().refine((value) => bytes(value) <= TEXT_MAX_BYTES, `longer than ${TEXT_MAX_BYTES} bytes`);
@@ -59,7 +59,14 @@ const SUPPORTED: ReadonlySet<string> = new Set([
 const anyBinding = z.looseObject({ type: z.string().min(1), name: z.string() });
 export const sentBindings = z.array(anyBinding).max(BINDINGS_MAX, `more than ${BINDINGS_MAX}`);
 
-const annotations = z.record(z.string().max(100), z.string().max(1000)).nullish();
+const annotations = z
+  .record(z.string().max(100), z.string().max(1000))
+  .refine((value) => Object.keys(value).length <= ANNOTATIONS_MAX, `more than ${ANNOTATIONS_MAX}`)
+  .nullish();
+/** Kept as it came, so it must be small. */
+const kept = z
+  .record(z.string(), z.unknown())
+  .refine((value) => bytes(JSON.stringify(value)) <= TEXT_MAX_BYTES, `longer than ${TEXT_MAX_BYTES} bytes`);
 const htmlHandling = z.enum(["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"]);
 
 /** Configuration of static assets; a value that the process does not know would stop it, so none passes here. */
@@ -77,19 +84,20 @@ export type SentAssetsConfig = z.infer<typeof assetsConfig>;
 
 const scriptSettings = {
   tags: z.array(z.string().max(1000)).max(100).nullish(),
-  observability: z.record(z.string(), z.unknown()).nullish(),
+  observability: kept.nullish(),
   logpush: z.boolean().nullish(),
   tail_consumers: z
     .array(z.looseObject({ service: z.string() }))
     .max(20)
+    .refine((value) => bytes(JSON.stringify(value)) <= TEXT_MAX_BYTES, `longer than ${TEXT_MAX_BYTES} bytes`)
     .nullish(),
 };
 
 const versionSettings = {
   compatibility_date: z.string().nullish(),
   compatibility_flags: z.array(z.string()).max(200).nullish(),
-  limits: z.record(z.string(), z.unknown()).nullish(),
-  placement: z.record(z.string(), z.unknown()).nullish(),
+  limits: kept.nullish(),
+  placement: kept.nullish(),
   annotations,
 };
 

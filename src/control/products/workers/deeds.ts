@@ -6,7 +6,7 @@ import type { Account, Tx } from "../../store/store.ts";
 import type { Deed } from "../../trail/trail.ts";
 import type { ProductContext } from "../product.ts";
 import type { Annotations, Version, VersionDraft, Worker } from "./model.ts";
-import { workersAllowed } from "./quota.ts";
+import { VERSION_MAX_BYTES, VERSIONS_MAX_BYTES, workersAllowed } from "./quota.ts";
 import * as store from "./store.ts";
 
 /** One deed under way: the transaction, who does it, and on whose account. */
@@ -62,6 +62,31 @@ export function checkQuota(context: ProductContext, state: string, workers: numb
   });
 }
 
+/** Oldest versions of the account give way until the rest has room. @throws PlatformError quota_exceeded */
+async function boundVersions({ tx, account }: Doing, newestBytes: number): Promise<void> {
+  if (newestBytes > VERSION_MAX_BYTES) {
+    throw new PlatformError("quota_exceeded", {
+      message: `The names, variables, texts and asset paths of this version take ${newestBytes} bytes, more than the ${VERSION_MAX_BYTES} that a version may.`,
+      next: "Shorten them, or read large texts from static assets; code and the files themselves do not count.",
+    });
+  }
+  const sizes = await store.versionSizes(tx, account.id);
+  let over = sizes.reduce((sum, { bytes }) => sum + bytes, 0) - VERSIONS_MAX_BYTES;
+  const leaving: string[] = [];
+  for (const { id, bytes, held } of sizes) {
+    if (over <= 0) break;
+    if (held) continue;
+    leaving.push(id);
+    over -= bytes;
+  }
+  await store.deleteVersions(tx, account.id, leaving);
+  if (over <= 0) return;
+  throw new PlatformError("quota_exceeded", {
+    message: `With this version the account's Workers would take ${VERSIONS_MAX_BYTES + over} bytes of names, variables, texts and asset paths, more than ${VERSIONS_MAX_BYTES}.`,
+    next: "Shorten them, or delete Workers that you no longer need with `wrangler delete`.",
+  });
+}
+
 /** Adds a version that does not serve yet. For a new Worker, adds that too: it must be deployed in the same deed. */
 export async function addVersion(
   doing: Doing,
@@ -91,8 +116,9 @@ export async function addVersion(
       };
   const version: Version = { ...draft, id, workerId: worker.id, number: worker.versionsMade, createdAtMs: now };
   await (known ? store.updateWorker(tx, context.keys, account.id, worker) : store.insertWorker(tx, context.keys, account.id, worker));
-  await store.insertVersion(tx, context.keys, account.id, version);
+  const bytes = await store.insertVersion(tx, context.keys, account.id, version);
   await store.pruneVersions(tx, worker);
+  await boundVersions(doing, bytes);
   return { worker, version };
 }
 

@@ -22,8 +22,17 @@ export const BINDING_NAME_MAX_BYTES = 255;
 /** Of a variable or secret. */
 export const TEXT_MAX_BYTES = 5120;
 export const TEXT_BLOB_MAX_BYTES = 1_048_576;
+/** Of all text blobs of a version. */
+export const TEXT_BLOBS_MAX_BYTES = 2_097_152;
+export const ANNOTATIONS_MAX = 20;
 
 /** Versions and deployments kept of a Worker, newest first; the one that serves is always kept. */
 export const VERSIONS_KEPT = 50;
+/**
+ * Of one version's row: names, variables, secrets, text blobs, exports, paths of assets. Whoever deploys makes control
+ * read all versions of the account, so what they take together is bounded too, the oldest giving way.
+ */
+export const VERSION_MAX_BYTES = 4_194_304;
+export const VERSIONS_MAX_BYTES = 33_554_432;
 /** Deployments in a list. */
 export const DEPLOYMENTS_LISTED = 10;

@@ -169,32 +169,60 @@ export async function updateWorker(tx: Tx, keys: Keys, account: AccountId, worke
       versions_made: worker.versionsMade,
       deployments_made: worker.deploymentsMade,
     })
+    .where("account_id", "=", account)
     .where("id", "=", worker.id)
     .execute();
 }
 
-export async function insertVersion(tx: Tx, keys: Keys, account: AccountId, version: Version): Promise<void> {
+function toRow(keys: Keys, account: AccountId, version: Version): VersionRow {
   const { bindings, annotations, metadata, assets } = version;
   const sealed: SealedVersion = { bindings, annotations, metadata, assetsConfig: assets?.config ?? null };
-  await tx
-    .insertInto("worker_versions")
-    .values({
-      id: version.id,
-      account_id: account,
-      worker_id: version.workerId,
-      number: version.number,
-      created_at: version.createdAtMs,
-      source: version.source,
-      compatibility_date: version.compatibilityDate,
-      compatibility_flags: JSON.stringify(version.compatibilityFlags),
-      code: JSON.stringify(version.code),
-      exports: JSON.stringify(version.exports),
-      etag: version.etag,
-      startup_ms: version.startupMs,
-      sealed: seal(keys, account, "worker version", sealed),
-      assets: version.assets === null ? null : JSON.stringify(version.assets.files),
-    })
+  return {
+    id: version.id,
+    account_id: account,
+    worker_id: version.workerId,
+    number: version.number,
+    created_at: version.createdAtMs,
+    source: version.source,
+    compatibility_date: version.compatibilityDate,
+    compatibility_flags: JSON.stringify(version.compatibilityFlags),
+    code: JSON.stringify(version.code),
+    exports: JSON.stringify(version.exports),
+    etag: version.etag,
+    startup_ms: version.startupMs,
+    sealed: seal(keys, account, "worker version", sealed),
+    assets: version.assets === null ? null : JSON.stringify(version.assets.files),
+  };
+}
+
+/** @returns bytes of what grows with the version: as `versionSizes` counts them */
+export async function insertVersion(tx: Tx, keys: Keys, account: AccountId, version: Version): Promise<number> {
+  const row = toRow(keys, account, version);
+  await tx.insertInto("worker_versions").values(row).execute();
+  return Buffer.byteLength(row.code) + Buffer.byteLength(row.exports) + row.sealed.byteLength + Buffer.byteLength(row.assets ?? "");
+}
+
+const SIZE = sql<number>`octet_length(code) + octet_length(exports) + octet_length(sealed) + coalesce(octet_length(assets), 0)`;
+
+/** Bytes of every version of the account that is kept, oldest first; `held` are those that serve or come next. */
+export async function versionSizes(tx: Tx, account: AccountId): Promise<{ id: string; bytes: number; held: boolean }[]> {
+  const rows = await tx
+    .selectFrom("worker_versions")
+    .innerJoin("workers", "workers.id", "worker_versions.worker_id")
+    .select(["worker_versions.id", SIZE.as("bytes"), "workers.active_version_id", "workers.latest_version_id"])
+    .where("worker_versions.account_id", "=", account)
+    .orderBy("worker_versions.created_at")
+    .orderBy("worker_versions.number")
     .execute();
+  return rows.map(({ id, bytes, active_version_id, latest_version_id }) => ({
+    id,
+    bytes,
+    held: id === active_version_id || id === latest_version_id,
+  }));
+}
+
+export async function deleteVersions(tx: Tx, account: AccountId, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await tx.deleteFrom("worker_versions").where("account_id", "=", account).where("id", "in", ids).execute();
 }
 
 /** Deletes what is older than the number of versions and deployments that are kept; never the version that serves. */
