@@ -13,7 +13,12 @@ const REQUEST_TIMEOUT_MS = 300_000;
 export function listen(app: Hono<Env>, where: { readonly port: number; readonly hostname: string }): Promise<Server & AsyncDisposable> {
   const server = createAdaptorServer({
     fetch: app.fetch,
-    serverOptions: { maxHeaderSize: HEADERS_MAX_BYTES, headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+    serverOptions: {
+      maxHeaderSize: HEADERS_MAX_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 5000,
+    },
   }) as Server;
   return new Promise((resolve, reject) => {
     server.once("error", reject);

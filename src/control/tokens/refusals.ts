@@ -8,6 +8,8 @@ import type { Deed, Trail } from "../trail/trail.ts";
 type Bucket = { readonly principal: Principal; readonly action: Deed; readonly resource: string; readonly reason: string; more: number };
 
 const MINUTE_MS = 60_000;
+/** Of the caller's words in an entry that outlives the account. */
+const RESOURCE_MAX = 200;
 
 export type Refusals = AsyncDisposable & {
   record(principal: Principal, action: string, resource: string, reason: string): void;
@@ -52,7 +54,7 @@ export function openRefusals(options: { readonly store: Store; readonly trail: T
         known.more += 1;
         return;
       }
-      const bucket = { principal, action: action as Deed, resource, reason, more: 0 };
+      const bucket = { principal, action: action as Deed, resource: resource.slice(0, RESOURCE_MAX), reason, more: 0 };
       buckets.set(key, bucket);
       append(bucket, 1).catch(complain);
     },

@@ -154,6 +154,8 @@ export function createEdge(options: EdgeOptions): Edge {
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT_MS,
+    // How often Node looks for those that are late.
+    connectionsCheckingInterval: 5_000,
     // Bodies may stream for as long as they like.
     requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -237,6 +237,13 @@ export function openGroups(name: string, texts: GroupTexts = machineTexts()): Gr
   };
 }
 
+/** For a machine whose groups can be made but not joined: launches without any. */
+export const NO_GROUPS: Groups = {
+  controllers: new Set(),
+  create: () => ({ joins: [], outOfMemory: () => false, cpuMs: () => null, remove: () => Promise.resolve() }),
+  directories: [],
+};
+
 /** Ends what lives in our directories and removes every launch's group in them, and with `whole` the directories themselves. */
 export async function sweepGroups(directories: readonly string[], whole: boolean): Promise<void> {
   for (const directory of directories) {

@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { InnerPaths, LaunchRequest, Rung } from "../../contract.ts";
 import { bubblewrapMissing, INNER, openBubblewrap } from "./bubblewrap.ts";
-import { openGroups, type Groups } from "./cgroups.ts";
+import { NO_GROUPS, openGroups, type Groups } from "./cgroups.ts";
 import { stage } from "./mounts.ts";
 import { findProgram, plainPrefix } from "./plain.ts";
 import { Unfit } from "./probe.ts";
@@ -52,12 +52,12 @@ function writeFilter(runDirectory: string): string {
 /** The name of our groups: one installation's never meet another's. */
 const groupName = (runDirectory: string): string => `mayfly-${createHash("sha256").update(runDirectory).digest("hex").slice(0, 8)}`;
 
-/** Brings a rung into being. @throws Unfit @throws BindRefused */
-export async function prepare(rung: Rung, site: Site): Promise<Form> {
+/** Brings a rung into being. @param grouped whether launches join control groups @throws Unfit @throws BindRefused */
+export async function prepare(rung: Rung, site: Site, grouped: boolean): Promise<Form> {
   demand(rung);
   const ownUsers = rung === "bubblewrap-root" || rung === "root";
   const wrapped = rung === "bubblewrap-root" || rung === "bubblewrap-user";
-  const groups = openGroups(groupName(site.runDirectory));
+  const groups = grouped ? openGroups(groupName(site.runDirectory)) : NO_GROUPS;
   const staged = ownUsers
     ? await stage(site.runDirectory, site.accountsDirectory, site.workerd)
     : { workerd: site.workerd, accounts: site.accountsDirectory };

@@ -2,6 +2,7 @@
 // and what the better ones lack is told to the operator. Whatever a launch or an earlier life made is taken down again.
 import { chmodSync, mkdirSync, realpathSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { LaunchRequest, Rung, Sandbox, Sandboxed } from "../../contract.ts";
 import type { Log } from "../../../kernel/log.ts";
 import { INNER, namespacesForbidden } from "./bubblewrap.ts";
@@ -43,9 +44,14 @@ function shortcomings(rung: Rung, { controllers }: Groups): string[] {
   return lacking;
 }
 
-async function climb(rung: Rung, site: Site): Promise<Sandbox> {
+/** How often a rung is tried before it is given up: control groups can refuse for a moment, or for good. */
+const TRIES = [{ grouped: true }, { grouped: true }, { grouped: false }];
+const RETRY_AFTER_MS = 300;
+
+async function climb(rung: Rung, site: Site, tries = TRIES): Promise<Sandbox> {
+  const [{ grouped } = { grouped: false }, ...further] = tries;
   const live = new Set<Sandboxed>();
-  const form = await prepare(rung, site);
+  const form = await prepare(rung, site, grouped);
   await sweepGroups(form.groups.directories, false);
   site.records.groups(form.groups.directories);
   const begin = launcher(form, site.records.processes);
@@ -71,7 +77,10 @@ async function climb(rung: Rung, site: Site): Promise<Sandbox> {
     });
   } catch (error) {
     await dispose();
-    throw error;
+    if (!(error instanceof Unfit) || further.length === 0) throw error;
+    site.log.warn({ rung, reason: error.message }, "a rung of the sandbox ladder is tried again");
+    await sleep(RETRY_AFTER_MS);
+    return climb(rung, site, further);
   }
   return {
     rung,

@@ -83,11 +83,15 @@ async function native(t: TestContext, rung: Rung): Promise<Native | null> {
     t.skip("needs a C compiler and a static C library: apt-get install gcc libc6-dev");
     return null;
   }
-  const form = await prepare(rung, {
-    runDirectory: site.runDirectory,
-    accountsDirectory: site.accountsDirectory,
-    workerd: program,
-  });
+  const form = await prepare(
+    rung,
+    {
+      runDirectory: site.runDirectory,
+      accountsDirectory: site.accountsDirectory,
+      workerd: program,
+    },
+    true,
+  );
   const launch = launcher(form, () => {});
   let count = 0;
   return {
