@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
 
 export const JSON_MAX_BYTES = 1_048_576;
+const JSON_MAX_DEPTH = 100;
 
 /** The whole body. @throws PlatformError body_too_large before more than `maxBytes` are held */
 export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
@@ -42,14 +43,42 @@ export function check<S extends z.ZodType>(schema: S, value: unknown, what: stri
   throw new PlatformError("invalid_input", { message: `${field}: ${issue?.message ?? "not valid"}.` });
 }
 
+/** Whether brackets outside of strings ever stand deeper than the bound. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (quoted) {
+      if (character === "\\") at++;
+      else if (character === '"') quoted = false;
+    } else if (character === '"') quoted = true;
+    else if (character === "[" || character === "{") depth++;
+    else if (character === "]" || character === "}") depth--;
+    if (depth > JSON_MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+export type ParsedJson = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: string };
+
+/**
+ * JSON that a caller sent. Bounded in depth, since JSON.parse takes any but what walks the value later (checks,
+ * JSON.stringify) recurses. `problem` completes the sentence "the body …".
+ */
+export function parseJson(bytes: Uint8Array): ParsedJson {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (isDeep(text)) return { ok: false, problem: `is nested deeper than ${JSON_MAX_DEPTH} levels` };
+    return { ok: true, value: JSON.parse(text) };
+  } catch {
+    return { ok: false, problem: "is not JSON in UTF-8" };
+  }
+}
+
 /** The body as JSON of the schema's shape. @throws PlatformError invalid_input, body_too_large */
 export async function readJson<S extends z.ZodType>(request: Request, schema: S, maxBytes = JSON_MAX_BYTES): Promise<z.output<S>> {
-  const bytes = await readBytes(request, maxBytes);
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new PlatformError("invalid_input", { message: "The body is not JSON in UTF-8.", cause });
-  }
-  return check(schema, value, "body");
+  const parsed = parseJson(await readBytes(request, maxBytes));
+  if (!parsed.ok) throw new PlatformError("invalid_input", { message: `The body ${parsed.problem}.` });
+  return check(schema, parsed.value, "body");
 }

@@ -1,7 +1,7 @@
 // Settings: those of the Worker (tags, observability, logs, tails), which change in place, and those of a version
 // (bindings, compatibility, placement, limits), which make a new one.
 import { checkCompatibility } from "../../../capsule/compatibility.ts";
-import { readBytes, readJson, JSON_MAX_BYTES } from "../../http/body.ts";
+import { parseJson, readBytes, readJson, JSON_MAX_BYTES } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
 import { readForm } from "../../http/form.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
@@ -54,13 +54,9 @@ async function readSettings(request: Request): Promise<SettingsPatch> {
   } else {
     bytes = await readBytes(request, JSON_MAX_BYTES);
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw invalidUpload("settings: is not JSON in UTF-8.");
-  }
-  return checkUpload(settingsPatch, value, "settings");
+  const parsed = parseJson(bytes);
+  if (!parsed.ok) throw invalidUpload(`settings: ${parsed.problem}.`);
+  return checkUpload(settingsPatch, parsed.value, "settings");
 }
 
 const concernsVersion = (sent: SettingsPatch): boolean =>

@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import type { Verdict } from "../../../capsule/messages.ts";
 import { checkCompatibility } from "../../../capsule/compatibility.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
+import { parseJson } from "../../http/body.ts";
 import { readForm, type Part, type Room } from "../../http/form.ts";
 import type { AccountCall } from "../../http/routes.ts";
 import type { Tx } from "../../store/store.ts";
@@ -51,13 +52,9 @@ function parseMetadata(parts: readonly Part[]): UploadMetadata {
   if (!part) throw refusals.malformed("metadata: the form has no such part.");
   if (more.length > 0) throw refusals.malformed("metadata: the form has two such parts.");
   if (part.bytes.byteLength > METADATA_MAX_BYTES) throw refusals.tooLarge(`metadata: larger than ${METADATA_MAX_BYTES} bytes.`);
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(part.bytes));
-  } catch {
-    throw invalidUpload("metadata: is not JSON in UTF-8.");
-  }
-  return checkUpload(uploadMetadata, value, "metadata");
+  const parsed = parseJson(part.bytes);
+  if (!parsed.ok) throw invalidUpload(`metadata: ${parsed.problem}.`);
+  return checkUpload(uploadMetadata, parsed.value, "metadata");
 }
 
 const isEmpty = (value: unknown): boolean =>

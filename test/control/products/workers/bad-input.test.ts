@@ -50,6 +50,12 @@ const CASES: readonly Case[] = [
     "invalid_upload",
     /metadata: is not JSON/,
   ],
+  [
+    "metadata nested beyond what can be walked",
+    meta(`{"observability":{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}}`),
+    "invalid_upload",
+    /metadata: is nested deeper than 100 levels/,
+  ],
   ["metadata that is a list", meta("[]"), "invalid_upload", /metadata: /],
   ["metadata that is null", meta("null"), "invalid_upload", /metadata: /],
   [
@@ -295,6 +301,12 @@ test("a malformed body is refused with its field, and changes nothing", async ()
   for (const path of ["scripts/app/secrets", "scripts/app/schedules", "subdomain"]) {
     const answer = await client.call("PUT", `/workers/${path}`, { body: "{nope" });
     assert.deepEqual([answer.status, answer.code], [400, "invalid_input"]);
+  }
+  const deep = `{"observability":{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}}`;
+  for (const path of ["settings", "script-settings"]) {
+    const answer = await client.call("PATCH", `/workers/scripts/app/${path}`, { body: deep });
+    assert.equal(answer.status, 400, answer.message);
+    assert.match(answer.message, /nested deeper than 100 levels/);
   }
   assert.equal(await rows(client, bench), before);
 });
