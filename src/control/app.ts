@@ -54,6 +54,9 @@ export function createApp(options: AppOptions): Hono<Env> {
     // Figures are the operator's: only from this machine, and not through a proxy that forwards for others.
     const peer = context.env.incoming?.socket.remoteAddress ?? "";
     if (!LOOPBACK_PEER.test(peer) || context.req.header("x-forwarded-for") !== undefined) return context.notFound();
+    // A name of a stranger's that resolves to this machine is no way in for pages of theirs.
+    const elsewhere = checkHost(context, options.url);
+    if (elsewhere) return elsewhere;
     const host = await options.host.metrics().catch(() => "");
     return context.text((await options.metrics.text()) + host, 200, { "content-type": "text/plain; version=0.0.4" });
   });

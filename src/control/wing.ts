@@ -159,7 +159,10 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     ...identityRoutes({ store, trail, ending, urlOf }),
     ...products.flatMap((product) => product.routes),
   ];
-  const metrics = createMetrics({ accounts: () => accountsByState(store) });
+  const metrics = createMetrics({
+    // Without the database the other figures are wanted all the more.
+    accounts: () => accountsByState(store).catch(() => ({})),
+  });
   const clients = clientAddresses(options.trustedProxies);
   const callerOf = (context: Context<Env>): string =>
     clients.of(context.env.incoming?.socket.remoteAddress ?? "0.0.0.0", context.req.header("x-forwarded-for"));

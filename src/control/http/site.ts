@@ -4,6 +4,7 @@ import { Hono, type Context } from "hono";
 import { html } from "hono/html";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
+import { storeFailure } from "../store/failures.ts";
 import type { Env } from "./api.ts";
 import { readBytes } from "./body.ts";
 import { checkHost, checkOrigin } from "./origin.ts";
@@ -70,7 +71,9 @@ export function errorPage(error: PlatformError, url: URL): Promise<Response> {
 
 function known(error: unknown): PlatformError {
   if (error instanceof PlatformError) return error;
-  return new PlatformError("unexpected", { message: "Something went wrong inside this installation.", cause: error });
+  return (
+    storeFailure(error) ?? new PlatformError("unexpected", { message: "Something went wrong inside this installation.", cause: error })
+  );
 }
 
 /** The pages at the root of the public origin; to be mounted after everything else. */

@@ -38,9 +38,12 @@ export type Store = AsyncDisposable & {
 // PostgreSQL's bigint arrives as text by default; every number of ours is far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
+/** A caller hears that the database cannot be reached rather than nothing. */
+const CONNECT_WITHIN_MS = 30_000;
+
 function connect(options: { readonly databaseUrl: string | null; readonly data: string }) {
   if (options.databaseUrl !== null) {
-    const pool = new pg.Pool({ connectionString: options.databaseUrl, max: 10 });
+    const pool = new pg.Pool({ connectionString: options.databaseUrl, max: 10, connectionTimeoutMillis: CONNECT_WITHIN_MS });
     // An idle connection that breaks must not end the process; the next query opens another.
     pool.on("error", () => undefined);
     return {
