@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { encodeConfig } from "../src/host/capsules/encode.ts";
+import { encodeConfig } from "../src/host/capsules/workerd/encode.ts";
 import { workerdBinary } from "../src/host/capsules/sandbox/binary.ts";
 import { get, worker } from "../test/fixtures/workerd.ts";
 import { temporaryDirectory } from "../test/fixtures/temporary-directory.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
-import type { WorkerdConfig } from "../../src/host/capsules/workerd-config.ts";
+import type { WorkerdConfig } from "../../src/host/capsules/workerd/workerd-config.ts";
 import { get, internet, run, serve, shortDirectory } from "../fixtures/workerd.ts";
 
 async function served(t: TestContext, config = "{}") {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { heapFlags } from "../../src/host/capsules/config.ts";
+import { heapFlags } from "../../src/host/capsules/workerd/config.ts";
 import { internet, serve, shortDirectory, worker } from "../fixtures/workerd.ts";
 
 const CONNECTIONS = 8;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
-import type { WorkerdConfig } from "../../src/host/capsules/workerd-config.ts";
+import type { WorkerdConfig } from "../../src/host/capsules/workerd/workerd-config.ts";
 import { get, internet, run, serve, shortDirectory, worker } from "../fixtures/workerd.ts";
 
 async function egress(t: TestContext, socket: string) {

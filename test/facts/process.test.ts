@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sandboxed } from "../../src/host/contract.ts";
-import { CONTROL_SOCKET, ingressSockets, serveConfig } from "../../src/host/capsules/config.ts";
+import { CONTROL_SOCKET, ingressSockets, serveConfig } from "../../src/host/capsules/workerd/config.ts";
 import { awaitUntil } from "../fixtures/await-until.ts";
 import { specOf, TROUBLE } from "../fixtures/capsules.ts";
 import { PlainSandbox } from "../fixtures/plain-sandbox.ts";

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { encodeConfig } from "../../src/host/capsules/encode.ts";
+import { encodeConfig } from "../../src/host/capsules/workerd/encode.ts";
 import { workerdBinary } from "../../src/host/capsules/sandbox/binary.ts";
 import { bubblewrapMissing } from "../../src/host/capsules/sandbox/bubblewrap.ts";
 import { findProgram } from "../../src/host/capsules/sandbox/plain.ts";

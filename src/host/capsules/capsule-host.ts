@@ -2,8 +2,8 @@
 // Nothing is written for an account that ended.
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { Sandbox } from "../contract.ts";
-import type { CapsuleFiles, Trials } from "./parts.ts";
-import type { Supervisor } from "./supervisor.ts";
+import type { CapsuleFiles, Trials } from "./supervisor/parts.ts";
+import type { Supervisor } from "./supervisor/supervisor.ts";
 
 export type CapsuleHostOptions = {
   readonly supervisor: Supervisor;

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { connectHost, serveHost } from "../../../src/capsule/link.ts";
 import type { CapsuleHost } from "../../../src/capsule/messages.ts";
 import { createCapsuleHost } from "../../../src/host/capsules/capsule-host.ts";
-import { createTrials } from "../../../src/host/capsules/trial.ts";
+import { createTrials } from "../../../src/host/capsules/trials/trial.ts";
 import { systemClock } from "../../../src/kernel/clock.ts";
 import { answering, bench, get, sha256, specOf, type Bench } from "../../fixtures/capsules.ts";
 

@@ -6,7 +6,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Sandboxed, LaunchRequest } from "../../contract.ts";
-import { encodeConfig } from "../encode.ts";
+import { encodeConfig } from "../workerd/encode.ts";
 
 const ANSWER = "fine";
 const WAIT_MS = 15_000;

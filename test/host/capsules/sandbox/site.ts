@@ -5,10 +5,10 @@ import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LaunchRequest, Rung, Sandbox, Sandboxed } from "../../../../src/host/contract.ts";
-import { encodeConfig } from "../../../../src/host/capsules/encode.ts";
+import { encodeConfig } from "../../../../src/host/capsules/workerd/encode.ts";
 import { workerdBinary } from "../../../../src/host/capsules/sandbox/binary.ts";
 import { createSandbox } from "../../../../src/host/capsules/sandbox/sandbox.ts";
-import type { WorkerdConfig } from "../../../../src/host/capsules/workerd-config.ts";
+import type { WorkerdConfig } from "../../../../src/host/capsules/workerd/workerd-config.ts";
 import { createLog } from "../../../../src/kernel/log.ts";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
 import { get, internet, worker } from "../../../fixtures/workerd.ts";

@@ -1,0 +1,372 @@
+// One account at rest and at work. Decisions about callers are synchronous and made at the moment of use;
+// everything that starts, stops or replaces the process happens in turn, one thing at a time.
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { Clock } from "../../../kernel/clock.ts";
+import type { AccountId } from "../../../kernel/ids.ts";
+import type { Log } from "../../../kernel/log.ts";
+import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
+import type { Answerer, Exit } from "../../contract.ts";
+import { EndTimer } from "./end-timer.ts";
+import type { Occupant } from "./gates.ts";
+import { runtimeWords } from "../workerd/diagnostics.ts";
+import { causeOfDeath, hangReason, Mishaps } from "./mishaps.ts";
+import type { Bounds, CapsuleFiles } from "./parts.ts";
+import { StartFailure, type Run } from "./run.ts";
+import type { SpecStore } from "../files/spec-store.ts";
+import { essentials, lapse, type Essentials } from "./standing.ts";
+import { Waiters } from "./waiters.ts";
+import { Watch } from "./watch.ts";
+
+/** What one capsule needs of the set that it belongs to. */
+export type CapsuleParts = {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly bounds: Bounds;
+  readonly idleMs: number;
+  readonly specs: SpecStore;
+  readonly files: CapsuleFiles;
+  /** A place among the living processes, and back. @throws PlatformError capsule_failed when there is none */
+  takePlace(): Promise<Disposable>;
+  start(spec: CapsuleSpec, signal: AbortSignal): Promise<Run>;
+  /** Before the first file of the account is written. */
+  own(account: AccountId): Promise<void>;
+  report(account: AccountId, kind: "restarted" | "suspend", reason: string): void;
+};
+
+type Decision = Answerer | "wait";
+
+export class Capsule implements Occupant {
+  readonly account: AccountId;
+  readonly #parts: CapsuleParts;
+  readonly #log: Log;
+  readonly #mishaps: Mishaps;
+  #known: Essentials | null = null;
+  #tombstone: Tombstone | null = null;
+  #dropped = false;
+  #closing = false;
+  #localSuspension: string | null = null;
+  #run: Run | null = null;
+  /** Its requests in flight may finish; it takes no new ones. */
+  #retiring: Run | null = null;
+  #watch: Watch | null = null;
+  #place: Disposable | null = null;
+  #startAsked = false;
+  #startOff = new AbortController();
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Woken at every change of anything that `#decide` looks at. */
+  readonly #waiters = new Waiters();
+  readonly #endTimer: EndTimer;
+  #cpuBeforeMs = 0;
+  starts = 0;
+  restarts = 0;
+
+  constructor(account: AccountId, parts: CapsuleParts) {
+    this.account = account;
+    this.#parts = parts;
+    this.#log = parts.log.child({ account });
+    this.#mishaps = new Mishaps(parts.bounds, parts.clock);
+    this.#endTimer = new EndTimer(parts.clock, () => this.#lapse());
+  }
+
+  get known(): Essentials | null {
+    return this.#known;
+  }
+
+  get hot(): boolean {
+    return this.#run !== null;
+  }
+
+  get idleSinceMs(): number | null {
+    return this.#run === null || this.#run.leases > 0 ? null : this.#run.lastUsedMs;
+  }
+
+  /** Whether the end time has passed, by the clock and nothing else. */
+  get lapsed(): boolean {
+    const endsAtMs = this.#known?.endsAtMs ?? null;
+    return endsAtMs !== null && this.#parts.clock.now() >= endsAtMs;
+  }
+
+  /** Decides for one caller, starting the process if it must and waiting for it, bounded in time and number. */
+  async open(label: string): Promise<Answerer> {
+    const { waitMs, maxWaiting } = this.#parts.bounds;
+    const deadline = performance.now() + waitMs;
+    for (;;) {
+      const decision = this.#decide(label);
+      if (decision !== "wait") return decision;
+      if (this.#waiters.size >= maxWaiting) return unavailable("Too many requests wait for this Worker to start.", 1);
+      this.#askForStart();
+      const left = deadline - performance.now();
+      if (left <= 0 || !(await this.#waiters.wait(left))) return unavailable("The Worker took too long to start.", 2);
+    }
+  }
+
+  /**
+   * Takes a spec over; resolves once no request reaches what was before it.
+   * @throws PlatformError account_gone after the end; capsule_failed when its process does not start
+   */
+  apply(spec: CapsuleSpec): Promise<{ serving: number }> {
+    return this.#inTurn(async () => {
+      this.#refuseIfGone();
+      if (this.#known !== null && spec.generation <= this.#known.generation) return { serving: this.#known.generation };
+      const next = essentials(spec);
+      await this.#parts.own(this.account);
+      await this.#parts.files.materialise(spec);
+      await this.#parts.specs.write(spec);
+      this.#refuseIfGone();
+      const before = this.#known;
+      const run = this.#run;
+      this.#known = next;
+      this.#localSuspension = null;
+      this.#mishaps.forget();
+      this.#endTimer.set(next.endsAtMs);
+      if (!this.#live()) await this.#kill();
+      else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
+      else this.#waiters.wake();
+      // The end may have come during the drain.
+      this.#refuseIfGone();
+      await this.#prune(spec);
+      return { serving: spec.generation };
+    });
+  }
+
+  /** From the call on every caller is told; from its return on no process is left. */
+  async end(tombstone: Tombstone): Promise<void> {
+    this.#tombstone = tombstone;
+    await this.#leave();
+  }
+
+  /** As if it had never been known here; files stay. */
+  async drop(): Promise<void> {
+    this.#dropped = true;
+    await this.#leave();
+  }
+
+  /** Stops the process if nothing uses it. */
+  stopIdle(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#run !== null && this.#run.leases === 0) await this.#stop(this.#run, 0);
+    });
+  }
+
+  /** Stops the process whatever uses it, kindly: the host is going down. */
+  async shutDown(): Promise<void> {
+    this.#closing = true;
+    this.#startOff.abort(new Error("the host is going down"));
+    this.#endTimer.set(null);
+    this.#waiters.wake();
+    await this.#inTurn(async () => {
+      if (this.#run !== null) await this.#stop(this.#run, this.#parts.bounds.graceMs);
+    });
+  }
+
+  /** One look of the watchdog: is the process alive, is it idle? */
+  async tick(): Promise<void> {
+    const run = this.#run;
+    const watch = this.#watch;
+    if (run === null || watch === null) return;
+    // Timers do not notice when the machine's clock is set.
+    if (this.lapsed) return this.#lapse();
+    const finding = await watch.look();
+    if (this.#run !== run) return;
+    if (finding.kind === "hung") {
+      this.#log.warn(finding, "a capsule does not answer");
+      this.#cut(run);
+      this.#mishap(hangReason(finding, this.#parts.clock.now()));
+    } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
+  }
+
+  /** Memory now and CPU time since this host knows the account. */
+  async usage(): Promise<{ pssBytes: number; cpuMs: number }> {
+    const process = this.#run?.process;
+    if (process === undefined) return { pssBytes: 0, cpuMs: this.#cpuBeforeMs };
+    const [pssBytes, cpuMs] = await Promise.all([process.pssBytes(), process.cpuMs()]);
+    return { pssBytes, cpuMs: this.#cpuBeforeMs + cpuMs };
+  }
+
+  #decide(label: string): Decision {
+    if (this.#tombstone !== null) return { kind: "gone", tombstone: this.#tombstone };
+    const known = this.#known;
+    if (this.#closing) return unavailable("This machine is going down.", 5);
+    if (this.#dropped || known === null) return { kind: "none" };
+    if (this.lapsed) return { kind: "gone", tombstone: lapse(known, known.endsAtMs ?? 0) };
+    const suspended = known.suspended ?? this.#localSuspension;
+    if (suspended !== null) return { kind: "suspended", reason: suspended };
+    const service = known.routes.get(label);
+    if (service === undefined) return { kind: "none" };
+    if (this.#run !== null) {
+      const lease = this.#run.lease(service);
+      return lease === null ? unavailable("The Worker is not listening.", 5) : { kind: "lease", lease };
+    }
+    const pauseMs = this.#mishaps.notBeforeMs - this.#parts.clock.now();
+    if (pauseMs > 0) return unavailable(this.#mishaps.reason, Math.ceil(pauseMs / 1_000));
+    return "wait";
+  }
+
+  #live(): boolean {
+    if (this.#tombstone !== null || this.#dropped || this.#closing || this.#known === null) return false;
+    return !this.lapsed && this.#known.suspended === null && this.#localSuspension === null;
+  }
+
+  #refuseIfGone(): void {
+    if (this.#tombstone !== null) throw new PlatformError("account_gone", { message: "The account has ended." });
+    if (this.#dropped || this.#closing) throw new PlatformError("capsule_failed", { message: "The account was just let go here." });
+  }
+
+  /** Runs after everything before it; a failure is the caller's alone. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  #askForStart(): void {
+    if (this.#startAsked) return;
+    this.#startAsked = true;
+    void this.#inTurn(async () => {
+      this.#startAsked = false;
+      if (this.#run === null && this.#live()) await this.#start(null);
+    })
+      .catch((error: unknown) => this.#log.warn(failure(error), "a capsule could not be started"))
+      .finally(() => this.#waiters.wake());
+  }
+
+  /** In turn. Failures are remembered for callers, and thrown. */
+  async #start(given: CapsuleSpec | null): Promise<void> {
+    const off = new AbortController();
+    this.#startOff = off;
+    try {
+      this.#place ??= await this.#parts.takePlace();
+      const spec = given ?? (await this.#parts.specs.read(this.account));
+      const run = await this.#parts.start(spec, off.signal);
+      this.#began(run);
+    } catch (error) {
+      this.#freePlace();
+      if (off.signal.aborted) throw error;
+      if (error instanceof PlatformError) this.#mishaps.noRoom(error.message, error.retryAfterSeconds ?? 2);
+      else this.#mishaps.startFailed("The Worker could not be started.");
+      throw error;
+    }
+    // The end may have come while the process answered for the first time.
+    if (!this.#live()) await this.#kill();
+    this.#waiters.wake();
+  }
+
+  #began(run: Run): void {
+    this.#run = run;
+    this.#watch = new Watch(run, this.#parts.bounds);
+    this.#mishaps.started();
+    this.starts++;
+    void run.gone.then((exit) => this.#died(run, exit));
+  }
+
+  /** Called at the end of every process; only the one that nobody stopped is still `#run`. */
+  #died(run: Run, exit: Exit): void {
+    if (this.#run !== run) return;
+    this.#forgetRun();
+    this.#freePlace();
+    const lastWords = run.process.stderr();
+    this.#log.warn({ exit, stderr: runtimeWords(lastWords) }, "a capsule's process ended by itself");
+    this.#mishap(causeOfDeath(exit, this.#known?.limits.memoryBytes ?? 0, lastWords));
+  }
+
+  #mishap(reason: string): void {
+    this.restarts++;
+    this.#parts.report(this.account, "restarted", reason);
+    if (this.#mishaps.died()) {
+      const { mishapWindowMs } = this.#parts.bounds;
+      const window = Math.ceil(mishapWindowMs / 60_000);
+      this.#localSuspension = `It had to be restarted ${this.#mishaps.count} times within ${window} minutes. The last time: ${reason}`;
+      this.#parts.report(this.account, "suspend", this.#localSuspension);
+    }
+    this.#waiters.wake();
+  }
+
+  /** Returns the CPU time that was counted for the process. */
+  #forgetRun(): number {
+    const cpuMs = this.#watch?.cpuMs ?? 0;
+    this.#cpuBeforeMs += cpuMs;
+    this.#run = null;
+    this.#watch = null;
+    return cpuMs;
+  }
+
+  #freePlace(): void {
+    this.#place?.[Symbol.dispose]();
+    this.#place = null;
+  }
+
+  /** In turn: no new lease from here on, those given may finish within `drainMs`. */
+  async #stop(run: Run, drainMs: number, keepPlace = false): Promise<void> {
+    const countedMs = this.#forgetRun();
+    this.#retiring = run;
+    this.#waiters.wake();
+    await run.retire(drainMs, this.#parts.bounds.graceMs, (cpuMs) => (this.#cpuBeforeMs += Math.max(0, cpuMs - countedMs)));
+    this.#retiring = null;
+    if (!keepPlace) this.#freePlace();
+  }
+
+  async #replace(run: Run, spec: CapsuleSpec): Promise<void> {
+    await this.#stop(run, this.#parts.bounds.drainMs, true);
+    if (!this.#live()) {
+      this.#freePlace();
+      return;
+    }
+    try {
+      await this.#start(spec);
+    } catch (error) {
+      this.#waiters.wake();
+      this.#refuseIfGone();
+      this.#log.warn(failure(error), "a new generation did not start");
+      if (error instanceof PlatformError) throw error;
+      throw new PlatformError("capsule_failed", { message: "The new version did not start.", cause: error });
+    }
+  }
+
+  /** At once, in or out of turn: the process gets SIGKILL, and its death is nobody's mishap. */
+  #cut(run: Run): void {
+    this.#forgetRun();
+    run.cut();
+    const place = this.#place;
+    this.#place = null;
+    this.#turn = Promise.all([this.#turn, run.gone]).then(() => place?.[Symbol.dispose]());
+  }
+
+  async #kill(): Promise<void> {
+    const run = this.#run;
+    if (run !== null) this.#cut(run);
+    this.#waiters.wake();
+    this.#retiring?.cut();
+    await run?.gone;
+  }
+
+  /** The end of every path out: callers are told, a start is called off, the process is killed and gone. */
+  async #leave(): Promise<void> {
+    this.#endTimer.set(null);
+    this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
+    await this.#kill();
+    await this.#inTurn(() => this.#kill());
+  }
+
+  /** The end time has come: whoever is in charge, nothing of the account goes on. */
+  #lapse(): void {
+    this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
+    void this.#kill();
+  }
+
+  async #prune(spec: CapsuleSpec): Promise<void> {
+    try {
+      await this.#parts.files.prune(spec);
+    } catch (error) {
+      this.#log.warn({ err: error }, "files that are no longer needed could not be removed");
+    }
+  }
+}
+
+function unavailable(reason: string, retryAfterSeconds: number): Answerer {
+  return { kind: "unavailable", reason, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
+}
+
+/** For the log: a process that did not start is no bug of ours, and needs no stack. */
+function failure(error: unknown): Record<string, unknown> {
+  return error instanceof StartFailure ? { reason: error.message, stderr: runtimeWords(error.diagnostics) } : { err: error };
+}

@@ -1,0 +1,221 @@
+// One life of one capsule's process, from launch to the last trace of it: its sockets, its leases, its end.
+// Whatever way it ends, `ended` aborts, connections are dropped and the egress closes.
+import type { Agent } from "node:http";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CapsuleSpec } from "../../../capsule/spec.ts";
+import type { Clock } from "../../../kernel/clock.ts";
+import type { AccountId } from "../../../kernel/ids.ts";
+import type { Log } from "../../../kernel/log.ts";
+import type { EgressFactory, Exit, Lease, Sandbox, Sandboxed } from "../../contract.ts";
+import { capsuleAgent } from "../../edge/agent.ts";
+import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
+import { freshSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
+import { moduleReader } from "../workerd/modules.ts";
+import type { CapsuleFiles } from "./parts.ts";
+
+type Door = { readonly socketPath: string; readonly agent: Agent };
+
+/** The process did not get as far as answering; `diagnostics` is its standard error, for the log. */
+export class StartFailure extends Error {
+  readonly diagnostics: string;
+
+  constructor(message: string, diagnostics: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = "StartFailure";
+    this.diagnostics = diagnostics;
+  }
+}
+
+export type RunParts = {
+  readonly sandbox: Sandbox;
+  readonly egress: EgressFactory;
+  readonly files: Pick<CapsuleFiles, "readCode">;
+  readonly accountsDirectory: string;
+  readonly runDirectory: string;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+type Opened = {
+  readonly process: Sandboxed;
+  readonly egress: AsyncDisposable;
+  readonly directories: SocketDirectories;
+  /** Service id → file name. */
+  readonly sockets: ReadonlyMap<string, string>;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+export class Run {
+  readonly account: AccountId;
+  readonly generation: number;
+  readonly process: Sandboxed;
+  /** Settles once the process is gone and everything that was opened for it is closed. */
+  readonly gone: Promise<Exit>;
+  readonly #doors: ReadonlyMap<string, Door>;
+  readonly #control: Door;
+  readonly #ended = new AbortController();
+  readonly #replaced = new AbortController();
+  readonly #clock: Clock;
+  #leases = 0;
+  #emptied: (() => void) | null = null;
+  /** Milliseconds since the epoch. */
+  lastUsedMs: number;
+
+  constructor(spec: CapsuleSpec, opened: Opened) {
+    this.account = spec.account;
+    this.generation = spec.generation;
+    this.process = opened.process;
+    this.#clock = opened.clock;
+    this.lastUsedMs = opened.clock.now();
+    const door = (name: string): Door => ({ socketPath: join(opened.directories.host, name), agent: capsuleAgent() });
+    this.#doors = new Map([...opened.sockets].map(([service, name]) => [service, door(name)]));
+    this.#control = door(CONTROL_SOCKET);
+    this.gone = this.#bury(opened);
+  }
+
+  get leases(): number {
+    return this.#leases;
+  }
+
+  /** The right to send one request; null when the service has no socket. */
+  lease(service: string): Lease | null {
+    const door = this.#doors.get(service);
+    if (door === undefined) return null;
+    this.#leases++;
+    this.lastUsedMs = this.#clock.now();
+    let held = true;
+    return {
+      account: this.account,
+      generation: this.generation,
+      ...door,
+      ended: this.#ended.signal,
+      replaced: this.#replaced.signal,
+      [Symbol.dispose]: () => {
+        if (!held) return;
+        held = false;
+        this.lastUsedMs = this.#clock.now();
+        if (--this.#leases === 0) this.#emptied?.();
+      },
+    };
+  }
+
+  /** @param timeoutMs how long a sign of life may take */
+  ping(timeoutMs: number): Promise<boolean> {
+    return ping(this.#control.socketPath, timeoutMs, this.#control.agent);
+  }
+
+  async #bury({ process, egress, log }: Opened): Promise<Exit> {
+    try {
+      const exit = await process.exited;
+      this.#ended.abort();
+      for (const { agent } of [...this.#doors.values(), this.#control]) agent.destroy();
+      await egress[Symbol.asyncDispose]();
+      return exit;
+    } catch (error) {
+      // Whoever waits for the end must not wait for ever, nor fall over it.
+      log.error({ err: error, account: this.account }, "what a process left behind could not be put away");
+      this.#ended.abort();
+      return { code: null, signal: null, outOfMemory: false };
+    }
+  }
+
+  /** Cuts everything at once and kills the process. */
+  cut(): void {
+    this.#ended.abort();
+    this.process.kill();
+  }
+
+  /**
+   * Lets requests in flight finish for `drainMs`, then ends the process, by force after `graceMs` more.
+   * @param account is told the CPU milliseconds that the process used in its life, where they can be read
+   */
+  async retire(drainMs: number, graceMs: number, account: (cpuMs: number) => void): Promise<void> {
+    this.#replaced.abort();
+    if (this.#leases > 0 && drainMs > 0) await this.#drained(drainMs);
+    await this.process.cpuMs().then(account, () => {});
+    this.process.terminate();
+    const timer = setTimeout(() => this.cut(), graceMs);
+    await this.gone;
+    clearTimeout(timer);
+  }
+
+  async #drained(withinMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, withinMs);
+      const over = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#emptied = over;
+      this.#ended.signal.addEventListener("abort", over, { once: true });
+    });
+    this.#emptied = null;
+  }
+}
+
+async function launch(
+  parts: RunParts,
+  spec: CapsuleSpec,
+  uid: number,
+  directories: SocketDirectories,
+): Promise<Pick<Opened, "process" | "egress">> {
+  const [unit] = spec.units;
+  if (unit === undefined) throw new Error("a spec has one unit");
+  const directory = join(parts.accountsDirectory, spec.account);
+  const ownUsers = parts.sandbox.rung === "bubblewrap-root" || parts.sandbox.rung === "root";
+  const bytes = await moduleReader(unit.services, (hash) => parts.files.readCode(spec.account, hash));
+  const inner = parts.sandbox.inner(directory, directories.process);
+  await freshSocketDirectories(directories, uid, ownUsers);
+  const egressPath = join(directories.process, EGRESS_SOCKET);
+  const egress = await parts.egress.open(spec.account, egressPath, spec.limits);
+  try {
+    const process = await parts.sandbox.launch({
+      uid,
+      directory,
+      socketDirectory: directories.process,
+      args: ["serve", "--experimental", "--binary", "-"],
+      stdin: serveConfig(unit, { inner, bytes, limits: spec.limits }),
+      limits: spec.limits,
+      collectStdout: false,
+    });
+    return { process, egress };
+  } catch (error) {
+    await egress[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * Starts the capsule's process and returns once it answers.
+ * @param uid user id of the account's processes on rungs that give each its own
+ * @param signal calls the start off: the process is killed and gone when this rejects
+ * @throws StartFailure when the process exits or does not answer within `startMs`
+ */
+export async function startRun(parts: RunParts, spec: CapsuleSpec, uid: number, startMs: number, signal: AbortSignal): Promise<Run> {
+  const directories = socketDirectories(parts.runDirectory, spec.account);
+  const { process, egress } = await launch(parts, spec, uid, directories);
+  const [unit] = spec.units;
+  const sockets = unit === undefined ? new Map<string, string>() : ingressSockets(unit);
+  const run = new Run(spec, { process, egress, directories, sockets, clock: parts.clock, log: parts.log });
+  const over = new AbortController();
+  const exited = process.exited.then(() => over.abort(new Error("the process ended while it started")));
+  const until = AbortSignal.any([signal, over.signal]);
+  const late = sleep(startMs, undefined, { signal: until }).then(
+    () => over.abort(new Error(`no answer within ${startMs} ms`)),
+    () => {},
+  );
+  try {
+    await takeSockets(directories, [CONTROL_SOCKET, ...sockets.values()], until);
+    return run;
+  } catch (error) {
+    run.cut();
+    await Promise.all([run.gone, exited]);
+    const cause = (signal.aborted ? signal.reason : over.signal.reason) ?? error;
+    throw new StartFailure(cause instanceof Error ? cause.message : "the start was called off", process.stderr(), error);
+  } finally {
+    over.abort();
+    await late;
+  }
+}

@@ -1,0 +1,57 @@
+// What memory keeps of an account that is known here: enough to route and to refuse, never code or secrets.
+import { createHash } from "node:crypto";
+import type { CapsuleLimits, CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
+import type { AccountId, Subdomain } from "../../../kernel/ids.ts";
+
+export type Essentials = {
+  readonly account: AccountId;
+  readonly subdomain: Subdomain;
+  readonly generation: number;
+  readonly endsAtMs: number | null;
+  readonly suspended: string | null;
+  readonly limits: CapsuleLimits;
+  /** Host label → service id. */
+  readonly routes: ReadonlyMap<string, string>;
+  /** Of everything that a running process was made from: equal digests need no restart. */
+  readonly digest: string;
+};
+
+function processDigest(spec: CapsuleSpec): string {
+  const { memoryBytes, cpuWeight, maxProcesses, maxInnerRequests } = spec.limits;
+  const made = {
+    limits: { memoryBytes, cpuWeight, maxProcesses, maxInnerRequests },
+    units: spec.units.map((unit) => ({
+      id: unit.id,
+      services: unit.services,
+      doors: [...new Set(unit.ingress.map((entry) => entry.service))].sort(),
+    })),
+  };
+  return createHash("sha256").update(JSON.stringify(made)).digest("base64");
+}
+
+export function essentials(spec: CapsuleSpec): Essentials {
+  return {
+    account: spec.account,
+    subdomain: spec.subdomain,
+    generation: spec.generation,
+    endsAtMs: spec.endsAtMs,
+    suspended: spec.suspended,
+    limits: spec.limits,
+    routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((entry) => [entry.label, entry.service] as const))),
+    digest: processDigest(spec),
+  };
+}
+
+/** What callers are told between the end time and control's own word on it. */
+export function lapse(of: Essentials, endsAtMs: number): Tombstone {
+  return { account: of.account, subdomain: of.subdomain, reason: "expired", endedAtMs: endsAtMs };
+}
+
+const LABEL = /^[a-z0-9-]{1,63}$/;
+
+/** The account's part of `<worker>--<subdomain>` or `<version>--<worker>--<subdomain>`; null when there is none. */
+export function subdomainOf(label: string): string | null {
+  const at = label.lastIndexOf("--");
+  if (at <= 0 || !LABEL.test(label)) return null;
+  return label.slice(at + 2) || null;
+}

@@ -1,0 +1,310 @@
+// All capsules of this host: who answers at a label, what control was told and tells us, who must stop.
+// An account that ended never comes back here, and one account's trouble never makes another wait.
+import { mkdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { CapsuleControl, CapsuleEvent, HeldAccount, LookupAnswer, Usage } from "../../../capsule/messages.ts";
+import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
+import type { Clock } from "../../../kernel/clock.ts";
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { AccountId } from "../../../kernel/ids.ts";
+import type { Log } from "../../../kernel/log.ts";
+import type { Answerer, Capsules, EgressFactory, Sandbox } from "../../contract.ts";
+import { Capsule, type CapsuleParts } from "./capsule.ts";
+import { socketDirectories } from "./doors.ts";
+import { Ended } from "./ended.ts";
+import { EventLog } from "./event-log.ts";
+import { Gate, Places } from "./gates.ts";
+import { Lookups } from "./lookups.ts";
+import { createMeasures, type Measures } from "./measures.ts";
+import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
+import { startRun, type Run, type RunParts } from "./run.ts";
+import { SpecStore } from "../files/spec-store.ts";
+import { subdomainOf } from "./standing.ts";
+import { UserIds } from "../files/user-ids.ts";
+
+export type SupervisorOptions = {
+  readonly sandbox: Sandbox;
+  readonly egress: EgressFactory;
+  readonly files: CapsuleFiles;
+  readonly control: CapsuleControl;
+  readonly accountsDirectory: string;
+  readonly runDirectory: string;
+  /** Processes that may live at once. */
+  readonly capsulesHot: number;
+  /** Without a request until a process is stopped. */
+  readonly idleMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly bounds?: Partial<Bounds>;
+};
+
+/** Held accounts named in one message. */
+const HELD_BATCH = 500;
+
+export class Supervisor implements Capsules, AsyncDisposable {
+  readonly measures: Measures;
+  readonly #options: SupervisorOptions;
+  readonly #bounds: Bounds;
+  readonly #capsules = new Map<AccountId, Capsule>();
+  readonly #bySubdomain = new Map<string, Capsule>();
+  readonly #departing = new Map<AccountId, Promise<void>>();
+  readonly #ended = new Ended();
+  readonly #events: EventLog;
+  readonly #lookups: Lookups;
+  readonly #places: Places;
+  readonly #starting: Gate;
+  readonly #users: UserIds | null;
+  readonly #parts: CapsuleParts;
+  readonly #over = new AbortController();
+  readonly #loops: Promise<void>[];
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#bounds = { ...BOUNDS, ...options.bounds };
+    mkdirSync(options.accountsDirectory, { recursive: true, mode: 0o700 });
+    const ownUsers = options.sandbox.rung === "bubblewrap-root" || options.sandbox.rung === "root";
+    this.#users = ownUsers ? new UserIds(options.accountsDirectory) : null;
+    this.#events = new EventLog(options.clock);
+    this.#lookups = new Lookups(options.control, (answer) => this.#obey(answer), options.clock, this.#bounds.lookupMs);
+    this.#places = new Places(options.capsulesHot, () => this.#capsules.values());
+    this.#starting = new Gate(this.#bounds.maxStarting);
+    this.measures = createMeasures({ hot: () => this.#places.taken, known: () => this.#capsules.size });
+    this.#parts = this.#capsuleParts();
+    this.#loops = [this.#every(this.#bounds.tickMs, () => this.#tick()), this.#every(this.#bounds.heldMs, () => this.#tellHeld())];
+  }
+
+  /** Edge's question. Never older than the account's end: liveness is decided here, at use. */
+  async open(label: string): Promise<Answerer> {
+    const subdomain = subdomainOf(label);
+    if (subdomain === null) return { kind: "none" };
+    const first = await this.#openKnown(label, subdomain);
+    if (first !== null && first.kind !== "none" && !(first.kind === "gone" && this.#mayHaveBeenExtended(subdomain))) return first;
+    const found = await this.#lookups.ask(label);
+    if (found.kind === "down")
+      return first ?? { kind: "unavailable", reason: "The account cannot be looked up now.", retryAfterSeconds: 2 };
+    if (found.kind === "tombstone") return { kind: "gone", tombstone: found.tombstone };
+    return (await this.#openKnown(label, subdomain)) ?? { kind: "none" };
+  }
+
+  /** @throws PlatformError account_gone after the account's end; capsule_failed when it does not start */
+  async apply(spec: CapsuleSpec): Promise<{ serving: number }> {
+    await this.#departing.get(spec.account);
+    this.refuseEnded(spec.account);
+    let capsule = this.#capsules.get(spec.account);
+    if (capsule === undefined) {
+      capsule = new Capsule(spec.account, this.#parts);
+      this.#capsules.set(spec.account, capsule);
+    }
+    try {
+      return await capsule.apply(spec);
+    } finally {
+      // Where the new code did not start, its label answers with the reason.
+      if (capsule.known !== null && this.#capsules.get(spec.account) === capsule) this.#bySubdomain.set(capsule.known.subdomain, capsule);
+    }
+  }
+
+  /** From the call on the account's labels answer 410; from the return on none of its processes lives. Idempotent. */
+  async end(tombstone: Tombstone): Promise<void> {
+    this.#ended.remember(tombstone);
+    const capsule = this.#capsules.get(tombstone.account);
+    await this.#departing.get(tombstone.account);
+    if (capsule !== undefined) {
+      await capsule.end(tombstone);
+      this.#forget(capsule);
+    }
+    await rm(socketDirectories(this.#options.runDirectory, tombstone.account).top, { recursive: true, force: true });
+  }
+
+  /** Removes what the account has on disk. Idempotent. @throws PlatformError capsule_failed while the account lives here */
+  async erase(account: AccountId): Promise<void> {
+    if (this.#capsules.has(account)) {
+      throw new PlatformError("capsule_failed", { message: "The account still runs here: end it before its directory is erased." });
+    }
+    this.#ended.markErased(account);
+    await this.#options.files.erase(account);
+    await rm(socketDirectories(this.#options.runDirectory, account).top, { recursive: true, force: true });
+    this.#users?.release(account);
+  }
+
+  /** @throws PlatformError account_gone for an account that ended here */
+  refuseEnded(account: AccountId): void {
+    if (this.#ended.has(account)) throw new PlatformError("account_gone", { message: "The account has ended." });
+  }
+
+  /**
+   * Runs something that may write into the account's directory; what came too late is removed again.
+   * @throws PlatformError account_gone for an account that ended before or meanwhile
+   */
+  async writing<T>(account: AccountId, write: () => Promise<T>): Promise<T> {
+    this.refuseEnded(account);
+    await this.#own(account);
+    try {
+      return await write();
+    } finally {
+      if (this.#ended.erased(account)) await this.erase(account);
+      this.refuseEnded(account);
+    }
+  }
+
+  async usage(account: AccountId): Promise<Usage> {
+    const capsule = this.#capsules.get(account);
+    const diskBytes = await this.#options.files.diskBytes(account);
+    if (capsule === undefined) return { hot: false, pssBytes: 0, cpuMs: 0, diskBytes, starts: 0, restarts: 0 };
+    const { starts, restarts, hot } = capsule;
+    return { hot, ...(await capsule.usage()), diskBytes, starts, restarts };
+  }
+
+  events(cursor: number): Promise<CapsuleEvent[]> {
+    return this.#events.after(cursor, this.#bounds.eventsMs);
+  }
+
+  get hot(): number {
+    return this.#places.taken;
+  }
+
+  get known(): number {
+    return this.#capsules.size;
+  }
+
+  /** Ends every process, kindly first; bounded by `shutdownMs`, then by force. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort();
+    this.#events.close();
+    const all = [...this.#capsules.values()];
+    const kindly = Promise.all(all.map((capsule) => capsule.shutDown()));
+    const late = new AbortController();
+    const timeout = sleep(this.#bounds.shutdownMs, undefined, { signal: late.signal }).catch(() => {});
+    await Promise.race([kindly, timeout]);
+    late.abort();
+    await Promise.all(all.map((capsule) => capsule.drop()));
+    await Promise.all(this.#loops);
+  }
+
+  #capsuleParts(): CapsuleParts {
+    const { clock, log, idleMs, files, accountsDirectory } = this.#options;
+    return {
+      clock,
+      log,
+      idleMs,
+      files,
+      bounds: this.#bounds,
+      specs: new SpecStore(accountsDirectory),
+      takePlace: () => this.#places.take(),
+      start: (spec, signal) => this.#start(spec, signal),
+      own: (account) => this.#own(account),
+      report: (account, kind, reason) => {
+        (kind === "suspend" ? this.measures.suspensions : this.measures.restarts).inc();
+        log.warn({ account, kind, reason }, "a capsule came to grief");
+        this.#events.append({ account, kind, reason });
+      },
+    };
+  }
+
+  async #start(spec: CapsuleSpec, signal: AbortSignal): Promise<Run> {
+    using place = await this.#starting.enter(signal);
+    // The gate evens out storms; code that hangs while it starts must not keep it shut.
+    const slow = setTimeout(() => place[Symbol.dispose](), this.#bounds.gateMs);
+    const parts: RunParts = this.#options;
+    const timer = this.measures.startSeconds.startTimer();
+    try {
+      const run = await startRun(parts, spec, this.#uid(spec.account), this.#bounds.startMs, signal);
+      timer();
+      this.measures.starts.inc();
+      return run;
+    } catch (error) {
+      this.measures.startFailures.inc();
+      throw error;
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  #uid(account: AccountId): number {
+    return this.#users?.of(account) ?? process.getuid?.() ?? 0;
+  }
+
+  async #own(account: AccountId): Promise<void> {
+    if (this.#users === null) await this.#options.files.prepare(account);
+    else await this.#options.files.setOwner(account, this.#users.of(account));
+  }
+
+  async #openKnown(label: string, subdomain: string): Promise<Answerer | null> {
+    const tombstone = this.#ended.at(subdomain);
+    if (tombstone !== undefined) return { kind: "gone", tombstone };
+    const answer = await this.#bySubdomain.get(subdomain)?.open(label);
+    return answer ?? null;
+  }
+
+  /** The end time that we know has passed, but control may know a later one, or a claim. */
+  #mayHaveBeenExtended(subdomain: string): boolean {
+    return this.#ended.at(subdomain) === undefined && this.#bySubdomain.get(subdomain)?.lapsed === true;
+  }
+
+  #forget(capsule: Capsule): void {
+    if (this.#capsules.get(capsule.account) === capsule) this.#capsules.delete(capsule.account);
+    const subdomain = capsule.known?.subdomain;
+    if (subdomain !== undefined && this.#bySubdomain.get(subdomain) === capsule) this.#bySubdomain.delete(subdomain);
+  }
+
+  async #drop(capsule: Capsule): Promise<void> {
+    const departure = capsule.drop().finally(() => {
+      this.#forget(capsule);
+      this.#departing.delete(capsule.account);
+    });
+    this.#departing.set(capsule.account, departure);
+    await departure;
+  }
+
+  /** Acts on what control says should be; a spec of an account that ended here meanwhile is out of date. */
+  async #obey(answer: LookupAnswer): Promise<void> {
+    if (answer.kind === "tombstone") await this.end(answer.tombstone);
+    if (answer.kind !== "spec" || this.#ended.has(answer.spec.account)) return;
+    const held = this.#capsules.get(answer.spec.account)?.known?.generation ?? -1;
+    // What is held already is not waited for: it may be draining.
+    if (answer.spec.generation > held) await this.apply(answer.spec);
+  }
+
+  async #tick(): Promise<void> {
+    for (const capsule of this.#capsules.values()) {
+      if (!capsule.hot) continue;
+      // Not awaited: a hung capsule takes seconds to judge, and the others are looked at meanwhile.
+      capsule.tick().catch((error: unknown) => this.#options.log.error({ err: error, account: capsule.account }, "the watchdog failed"));
+    }
+  }
+
+  async #tellHeld(): Promise<void> {
+    const held: HeldAccount[] = [];
+    for (const { account, known } of this.#capsules.values()) if (known !== null) held.push({ account, generation: known.generation });
+    for (let at = 0; at < held.length; at += HELD_BATCH) await this.#settle(held.slice(at, at + HELD_BATCH));
+  }
+
+  async #settle(held: readonly HeldAccount[]): Promise<void> {
+    const answers = await this.#options.control.held(held);
+    for (const [index, answer] of answers.entries()) {
+      const told = held[index];
+      if (answer === null || told === undefined) continue;
+      try {
+        await this.#obey(answer);
+        if (answer.kind !== "none") continue;
+        const capsule = this.#capsules.get(told.account);
+        if (capsule?.known?.generation === told.generation) await this.#drop(capsule);
+      } catch (error) {
+        this.#options.log.error({ err: error }, "what control wants held could not be done");
+      }
+    }
+  }
+
+  async #every(pauseMs: number, work: () => Promise<void>): Promise<void> {
+    const { signal } = this.#over;
+    while (!signal.aborted) {
+      try {
+        await sleep(pauseMs, undefined, { signal, ref: false });
+        await work();
+      } catch (error) {
+        // Control being down is no news: lookups say so to whoever is concerned.
+        if (!signal.aborted && !(error instanceof PlatformError)) this.#options.log.error({ err: error }, "a round of upkeep failed");
+      }
+    }
+  }
+}

@@ -1,0 +1,124 @@
+// An upload is started once in a scratch sandbox, without state and without any way out, before anything accepts it.
+// Whether it starts is workerd's own word, which no code of the upload can reach; the list of exports is the
+// upload's word about itself, checked for form, so a forged one misleads only the account that forged it.
+import { randomBytes } from "node:crypto";
+import { checkCompatibility } from "../../../capsule/compatibility.ts";
+import { verdict, type Verdict } from "../../../capsule/messages.ts";
+import type { Trial } from "../../../capsule/spec.ts";
+import type { Clock } from "../../../kernel/clock.ts";
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { AccountId } from "../../../kernel/ids.ts";
+import type { Exit, Sandbox, Sandboxed } from "../../contract.ts";
+import { heapLimit } from "../workerd/config.ts";
+import { diagnosticsOf } from "../workerd/diagnostics.ts";
+import { moduleReader } from "../workerd/modules.ts";
+import { JUDGE, trialConfig } from "./trial-config.ts";
+import { Turns } from "./turns.ts";
+
+export type TrialOptions = {
+  readonly sandbox: Sandbox;
+  readonly files: { readCode(account: AccountId, hash: string): Promise<Uint8Array> };
+  readonly clock: Clock;
+  readonly maxConcurrent?: number;
+  readonly maxQueued?: number;
+  /** From launch until the upload has started and its exports are known. */
+  readonly timeoutMs?: number;
+  /** Of the scratch process, which holds the upload twice. */
+  readonly memoryBytes?: number;
+  /** First of `maxConcurrent` user ids that no capsule has. */
+  readonly firstUid?: number;
+};
+
+const DEFAULTS = { maxConcurrent: 2, maxQueued: 50, timeoutMs: 10_000, memoryBytes: 536_870_912, firstUid: 99_900 };
+
+const refuse = (diagnostics: string): Verdict => ({ ok: false, diagnostics });
+
+type Ending = { readonly exit: Exit; readonly timedOut: boolean; readonly startupMs: number };
+
+async function ending(process: Sandboxed, timeoutMs: number, startedMs: number): Promise<Ending> {
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    process.kill();
+  }, timeoutMs);
+  try {
+    const exit = await process.exited;
+    return { exit, timedOut, startupMs: Math.round(performance.now() - startedMs) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The judge's line, the only one that begins with the nonce; null when there is none or it is malformed. */
+function reportIn(stdout: string, nonce: string, startupMs: number): Verdict | null {
+  const line = stdout.split("\n").find((candidate) => candidate.startsWith(`${nonce} `));
+  if (line === undefined) return null;
+  try {
+    const parsed = verdict.safeParse({ ...(JSON.parse(line.slice(nonce.length + 1)) as object), ok: true, startupMs });
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}
+
+const ABORTED = /out of memory|heap limit|allocation failed/i;
+
+function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: number): Verdict {
+  const { exit, timedOut, startupMs } = end;
+  if (timedOut) {
+    return refuse(
+      `Script startup exceeded the time limit of ${timeoutMs / 1000} s. Move the work at the top level of the script into a handler.`,
+    );
+  }
+  const stderr = process.stderr();
+  if (exit.code === 0) {
+    return (
+      reportIn(process.stdout(), nonce, startupMs) ??
+      refuse(
+        "Script startup succeeded, but the script's exports cannot be read: it prints too much, or alters built-in objects, at its top level.",
+      )
+    );
+  }
+  if (exit.outOfMemory || ABORTED.test(stderr)) {
+    return refuse("Script startup exceeded the memory limit. Allocate less at the top level of the script.");
+  }
+  const said = diagnosticsOf(stderr);
+  if (said !== null) return refuse(said);
+  if (exit.signal !== null || (exit.code ?? 0) > 128) {
+    return refuse(`Script startup crashed the runtime (${exit.signal ?? `exit code ${exit.code}`}).`);
+  }
+  throw new PlatformError("capsule_failed", { message: "The upload could not be tried on this machine.", detail: { exit, stderr } });
+}
+
+/** Tries uploads, a bounded number at once. */
+export function createTrials(options: TrialOptions): { validate(trial: Trial): Promise<Verdict> } {
+  const { sandbox, files, clock, maxConcurrent, maxQueued, timeoutMs, memoryBytes, firstUid } = { ...DEFAULTS, ...options };
+  const turns = new Turns(maxConcurrent, maxQueued);
+
+  async function run({ account, worker }: Trial, slot: number): Promise<Verdict> {
+    const nonce = randomBytes(24).toString("hex");
+    const bytes = await moduleReader([worker], (hash) => files.readCode(account, hash));
+    const startedMs = performance.now();
+    const process = await sandbox.launch({
+      uid: firstUid + slot,
+      directory: null,
+      socketDirectory: null,
+      args: ["test", "--experimental", "--no-verbose", "--binary", "-", JUDGE],
+      stdin: trialConfig(worker, bytes, nonce, [heapLimit(memoryBytes)]),
+      limits: { memoryBytes, cpuWeight: 100, maxProcesses: 32 },
+      collectStdout: true,
+    });
+    return judged(process, await ending(process, timeoutMs, startedMs), nonce, timeoutMs);
+  }
+
+  return {
+    /**
+     * Starts the Worker alone. `startupMs` is wall-clock time from launch to verdict.
+     * @throws PlatformError capsule_failed when too many wait or the machine cannot run it.
+     */
+    async validate(trial) {
+      const problem = checkCompatibility(trial.worker.compatibilityDate, trial.worker.compatibilityFlags, clock.now());
+      return problem === null ? turns.take(trial.account, (slot) => run(trial, slot)) : refuse(problem);
+    },
+  };
+}

@@ -1,0 +1,50 @@
+// A bounded number of things at once, and of one account never two, so that nobody's uploads hold up another's;
+// a bounded number waits, first come first served, and the rest is told to come back.
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { AccountId } from "../../../kernel/ids.ts";
+
+type Waiting = { readonly account: AccountId; readonly start: (slot: number) => void };
+
+export class Turns {
+  readonly #free: number[];
+  readonly #busy = new Set<AccountId>();
+  readonly #waiting: Waiting[] = [];
+  readonly #maxWaiting: number;
+
+  constructor(maxConcurrent: number, maxWaiting: number) {
+    this.#free = Array.from({ length: maxConcurrent }, (_, slot) => slot);
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /**
+   * Runs the work in its turn; `slot` is a number below `maxConcurrent` that nothing else holds meanwhile.
+   * @throws PlatformError capsule_failed when too many wait already.
+   */
+  async take<T>(account: AccountId, work: (slot: number) => Promise<T>): Promise<T> {
+    if (this.#waiting.length >= this.#maxWaiting) {
+      throw new PlatformError("capsule_failed", { message: "Too many uploads are being tried at once.", retryAfterSeconds: 5 });
+    }
+    const slot = await new Promise<number>((start) => {
+      this.#waiting.push({ account, start });
+      this.#next();
+    });
+    try {
+      return await work(slot);
+    } finally {
+      this.#free.push(slot);
+      this.#busy.delete(account);
+      this.#next();
+    }
+  }
+
+  #next(): void {
+    const index = this.#waiting.findIndex((waiting) => !this.#busy.has(waiting.account));
+    const slot = index === -1 ? undefined : this.#free.shift();
+    if (slot === undefined) return;
+    const [next] = this.#waiting.splice(index, 1);
+    if (next === undefined) return;
+    this.#busy.add(next.account);
+    next.start(slot);
+    this.#next();
+  }
+}

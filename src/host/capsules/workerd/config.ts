@@ -1,0 +1,188 @@
+// A unit of a spec becomes the configuration of its process: pure composition, one workerd service a Service.
+// Names of our own services hold a colon, which ids from a spec cannot, so nothing a tenant has collides with them.
+import type { AssetsService, Binding, CapsuleLimits, Module, ModuleSource, Service, Unit, WorkerService } from "../../../capsule/spec.ts";
+import type { InnerPaths } from "../../contract.ts";
+import { encodeConfig } from "./encode.ts";
+import { runtimeSource } from "./modules.ts";
+import { treePath } from "../files/tree.ts";
+import type { WorkerdBinding, WorkerdConfig, WorkerdDesignator, WorkerdModule, WorkerdService, WorkerdWorker } from "./workerd-config.ts";
+
+/** Request header in which the edge hands `request.cf` over as JSON; the edge strips a caller's own. */
+export const CF_BLOB_HEADER = "mayfly-cf-blob";
+/** Request header that decides the scheme of `request.url`; the edge sets it anew. */
+export const FORWARDED_PROTO_HEADER = "mayfly-forwarded-proto";
+/** File names in the capsule's socket directory. */
+export const CONTROL_SOCKET = "control.sock";
+export const EGRESS_SOCKET = "egress.sock";
+/** A GET of this path on the control socket answers 200 `pong` while the process is not stuck. */
+export const PING_PATH = "/ping";
+/** Of our own Workers; tenants choose theirs. */
+export const OWN_COMPATIBILITY_DATE = "2026-11-01";
+
+const EGRESS = "mayfly:egress";
+const CONTROL = "mayfly:control";
+/** workerd's own default for `globalOutbound`; defined here so that even a Worker without one reaches nothing. */
+const INTERNET = "internet";
+
+export type Bytes = (source: ModuleSource) => Uint8Array;
+
+const MIB = 1_048_576;
+/** Share of the process's memory that one isolate's heap may take, at most what the hosted original gives. */
+const HEAP_MAX_MIB = 128;
+
+// A byte order mark is part of a text module's value.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** File names, in the socket directory, of the sockets of services that answer for a label; by service id. */
+export function ingressSockets(unit: Unit): Map<string, string> {
+  const services = new Set(unit.ingress.map((entry) => entry.service));
+  return new Map([...services].map((service, index) => [service, `${index}.sock`]));
+}
+
+/** File name of the socket that answers for the label; undefined when no service of the unit does. */
+export function ingressSocket(unit: Unit, label: string): string | undefined {
+  const entry = unit.ingress.find((candidate) => candidate.label === label);
+  return entry && ingressSockets(unit).get(entry.service);
+}
+
+function workerdModule(module: Module, bytes: Bytes): WorkerdModule {
+  const name = module.name;
+  const content = bytes(module.source);
+  switch (module.kind) {
+    case "esm":
+      return { name, esModule: decoder.decode(content) };
+    case "commonjs":
+      return { name, commonJsModule: decoder.decode(content) };
+    case "text":
+      return { name, text: decoder.decode(content) };
+    case "json":
+      return { name, json: decoder.decode(content) };
+    case "data":
+      return { name, data: content };
+    case "wasm":
+      return { name, wasm: content };
+    default:
+      return module.kind satisfies never;
+  }
+}
+
+function designator(binding: Extract<Binding, { kind: "service" }>): WorkerdDesignator {
+  return {
+    name: binding.service,
+    ...(binding.entrypoint !== undefined && { entrypoint: binding.entrypoint }),
+    ...(binding.props !== undefined && { props: { json: binding.props } }),
+  };
+}
+
+function workerdBinding(binding: Binding, bytes: Bytes): WorkerdBinding {
+  const name = binding.name;
+  switch (binding.kind) {
+    case "text":
+      return { name, text: binding.text };
+    case "json":
+      return { name, json: binding.json };
+    case "data":
+      return { name, data: bytes(binding.source) };
+    case "wasm":
+      return { name, wasmModule: bytes(binding.source) };
+    case "service":
+      return { name, service: designator(binding) };
+    default:
+      return binding satisfies never;
+  }
+}
+
+/** A Worker as workerd wants it, its outbound traffic sent to the named service. */
+export function workerdWorker(worker: WorkerService, bytes: Bytes, outbound: string): WorkerdWorker {
+  const { code } = worker;
+  return {
+    ...(code.format === "modules"
+      ? { modules: code.modules.map((module) => workerdModule(module, bytes)) }
+      : { serviceWorkerScript: decoder.decode(bytes(code.source)) }),
+    compatibilityDate: worker.compatibilityDate,
+    compatibilityFlags: worker.compatibilityFlags,
+    bindings: worker.bindings.map((binding) => workerdBinding(binding, bytes)),
+    globalOutbound: { name: outbound },
+  };
+}
+
+function assets(service: AssetsService, inner: InnerPaths): WorkerdService {
+  return {
+    name: service.id,
+    assets: {
+      path: `${inner.assets}/${treePath(service)}`,
+      config: service.config,
+      ...(service.worker === null ? { compatibilityDate: OWN_COMPATIBILITY_DATE } : { userWorker: { name: service.worker } }),
+    },
+  };
+}
+
+function tenant(service: Service, inner: InnerPaths, bytes: Bytes): WorkerdService {
+  if (service.kind === "assets") return assets(service, inner);
+  return { name: service.id, worker: workerdWorker(service, bytes, EGRESS) };
+}
+
+/** A service that reaches nothing, under the name to which a Worker without `globalOutbound` would go. */
+export const noInternet: WorkerdService = { name: INTERNET, network: { allow: [] } };
+
+function own(inner: InnerPaths): WorkerdService[] {
+  return [
+    noInternet,
+    { name: EGRESS, external: { address: `unix:${inner.sockets}/${EGRESS_SOCKET}`, http: { style: "proxy" } } },
+    {
+      name: CONTROL,
+      worker: {
+        modules: [{ name: "control.js", esModule: runtimeSource("control") }],
+        compatibilityDate: OWN_COMPATIBILITY_DATE,
+        globalOutbound: { name: INTERNET },
+      },
+    },
+  ];
+}
+
+/** The flag that caps one isolate's heap within the process's memory. */
+export function heapLimit(memoryBytes: number): string {
+  return `--max-old-space-size=${Math.min(HEAP_MAX_MIB, Math.floor(memoryBytes / MIB / 2))}`;
+}
+
+/**
+ * Flags for a process that serves. What requests leave behind on workerd's side of a heap goes only when V8 collects it
+ * whole, which by default it puts off beyond 256 MiB: a hello under load would be killed for its memory. Starting small
+ * it collects early, for 3 ms more at the start; a young generation below 4 MiB halves what busy scripts do.
+ */
+export function heapFlags(memoryBytes: number): string[] {
+  return [heapLimit(memoryBytes), "--initial-old-space-size=4", "--max-semi-space-size=4"];
+}
+
+function compose(unit: Unit, options: ServeOptions): WorkerdConfig {
+  const { inner, bytes, limits } = options;
+  const ids = new Set(unit.services.map((service) => service.id));
+  if (ids.size !== unit.services.length || ids.has(INTERNET))
+    throw new Error("the ids of a unit's services are not distinct from each other and from ours");
+  const http = { cfBlobHeader: CF_BLOB_HEADER, forwardedProtoHeader: FORWARDED_PROTO_HEADER };
+  return {
+    services: [...own(inner), ...unit.services.map((service) => tenant(service, inner, bytes))],
+    sockets: [
+      { name: CONTROL, address: `unix:${inner.sockets}/${CONTROL_SOCKET}`, service: { name: CONTROL }, http: {} },
+      ...[...ingressSockets(unit)].map(([service, file]) => ({
+        name: service,
+        address: `unix:${inner.sockets}/${file}`,
+        service: { name: service },
+        http,
+      })),
+    ],
+    ...(limits && { v8Flags: heapFlags(limits.memoryBytes) }),
+  };
+}
+
+export type ServeOptions = {
+  readonly inner: InnerPaths;
+  /** Bytes of every module and binding of the unit; `moduleReader` (modules.ts) makes one. */
+  readonly bytes: Bytes;
+  readonly limits?: Pick<CapsuleLimits, "memoryBytes">;
+};
+
+/** What `workerd serve --experimental --binary -` reads on standard input for a unit. */
+export function serveConfig(unit: Unit, options: ServeOptions): Uint8Array {
+  return encodeConfig(compose(unit, options));
+}

@@ -1,0 +1,333 @@
+// Capsules over real workerd: cold to hot, redeploy, end and everything that must never answer.
+import assert from "node:assert/strict";
+import { access, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, test } from "node:test";
+import { newSubdomain } from "../../../../src/kernel/ids.ts";
+import { awaitUntil } from "../../../fixtures/await-until.ts";
+import { answering, bench, get, leased, specOf, through, TROUBLE } from "../../../fixtures/capsules.ts";
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+describe("a capsule", () => {
+  test("starts with its first request and serves through leases", async () => {
+    await using b = await bench();
+    const { label, account } = await b.deploy(answering('"hello " + env.NAME'), { text: { NAME: "world" } });
+    assert.equal(b.sandbox.alive.size, 0, "a deploy to a cold capsule starts nothing");
+    assert.equal(await get(b.supervisor, label), "hello world");
+    assert.equal(await get(b.supervisor, label), "hello world");
+    assert.equal(b.sandbox.launches, 1);
+    const usage = await b.supervisor.usage(account);
+    assert.equal(usage.hot, true);
+    assert.equal(usage.starts, 1);
+    assert.ok(usage.pssBytes > 1_000_000 && usage.cpuMs >= 0 && usage.diskBytes > 0);
+  });
+
+  test("answers none at labels that it does not have, and without asking twice", async () => {
+    await using b = await bench();
+    const { subdomain } = await b.deploy(answering('"x"'));
+    assert.equal(await get(b.supervisor, `other--${subdomain}`), "none");
+    assert.equal(await get(b.supervisor, `other--${subdomain}`), "none");
+    assert.equal(await get(b.supervisor, "no-account-part"), "none");
+    assert.deepEqual(b.control.asked, [`other--${subdomain}`]);
+  });
+
+  test("many first callers share one start", async () => {
+    await using b = await bench();
+    const { label } = await b.deploy(answering('"one"'));
+    const bodies = await Promise.all(Array.from({ length: 40 }, () => get(b.supervisor, label)));
+    assert.deepEqual(new Set(bodies), new Set(["one"]));
+    assert.equal(b.sandbox.launches, 1);
+  });
+
+  test("callers past the bound are told to come back, not held", async () => {
+    await using b = await bench({ bounds: { maxWaiting: 3 } });
+    const { label } = await b.deploy(answering('"one"'));
+    const kinds = await Promise.all(Array.from({ length: 5 }, () => get(b.supervisor, label)));
+    assert.deepEqual(kinds.sort(), ["one", "one", "one", "unavailable", "unavailable"]);
+  });
+
+  test("that cannot start is unavailable with a wait, and starts once it is mended", async () => {
+    await using b = await bench();
+    const spec = await b.deploy("throw new Error('top');");
+    const answer = await b.supervisor.open(spec.label);
+    assert.equal(answer.kind, "unavailable");
+    assert.equal(await get(b.supervisor, spec.label), "unavailable");
+    assert.equal(b.sandbox.launches, 1, "the second caller comes within the pause");
+    await b.deploy(answering('"mended"'), { account: spec.account, subdomain: spec.subdomain, generation: 2 });
+    assert.equal(await get(b.supervisor, spec.label), "mended");
+  });
+
+  test("an idle connection is given up before workerd closes it, a busy one is left alone", async () => {
+    await using b = await bench();
+    const { label } = await b.deploy(TROUBLE);
+    assert.equal(await get(b.supervisor, label), "fine");
+    using lease = leased(await b.supervisor.open(label));
+    const connections = (pools: NodeJS.ReadOnlyDict<unknown[]>): number => Object.values(pools).flat().length;
+    assert.equal(connections(lease.agent.freeSockets), 1);
+    const busy = through(lease, "/slow?ms=4800").then((answer) => text(answer));
+    const quick = await through(lease);
+    assert.equal(await text(quick), "fine");
+    await awaitUntil(() => connections(lease.agent.freeSockets) === 0, { what: "the idle connection is closed", deadlineMs: 4_700 });
+    assert.equal(await busy, "slow done");
+  });
+
+  test("a spec at rest shows nothing of what is in it", async () => {
+    await using b = await bench();
+    const { account, label } = await b.deploy(answering("env.SECRET"), { text: { SECRET: "planted-needle-7" } });
+    assert.equal(await get(b.supervisor, label), "planted-needle-7");
+    const sealed = await readFile(join(b.accounts, account, "spec.sealed"));
+    for (const needle of ["planted-needle-7", account, "SECRET", "main.js"]) assert.equal(sealed.includes(needle), false);
+  });
+});
+
+describe("a redeploy", () => {
+  test("loses no request and reaches new code only", async () => {
+    await using b = await bench();
+    const { label, account, subdomain } = await b.deploy(answering('"v1"'));
+    const seen: { sent: number; body: string }[] = [];
+    let applied = 0;
+    const over = new AbortController();
+    const caller = async (): Promise<void> => {
+      while (!over.signal.aborted) {
+        const sent = applied;
+        seen.push({ sent, body: await get(b.supervisor, label) });
+      }
+    };
+    const callers = Array.from({ length: 8 }, caller);
+    for (let generation = 2; generation <= 5; generation++) {
+      await sleep(100);
+      await b.deploy(answering(`"v${generation}"`), { account, subdomain, generation });
+      applied = generation;
+    }
+    await sleep(100);
+    over.abort();
+    await Promise.all(callers);
+    assert.ok(seen.length > 20);
+    for (const { sent, body } of seen) {
+      assert.match(body, /^v\d$/);
+      assert.ok(Number(body.slice(1)) >= sent, `${body} after generation ${sent} was serving`);
+    }
+    assert.equal(b.sandbox.mostAlive, 1, "two processes never share one state directory");
+  });
+
+  test("lets a request in flight finish and cuts its sockets at once", async () => {
+    await using b = await bench();
+    const { label, account, subdomain } = await b.deploy(TROUBLE);
+    using lease = leased(await b.supervisor.open(label));
+    const slow = through(lease, "/slow?ms=700")
+      .then((answer) => text(answer))
+      .finally(() => lease[Symbol.dispose]());
+    const applied = b.deploy(answering('"new"'), { account, subdomain, generation: 2 });
+    await awaitUntil(() => lease.replaced.aborted, { what: "the sockets are cut" });
+    assert.equal(await slow, "slow done");
+    await applied;
+    assert.equal(await get(b.supervisor, label), "new");
+  });
+
+  test("does not wait longer than the drain for a request without end", async () => {
+    await using b = await bench({ bounds: { drainMs: 200, graceMs: 200 } });
+    const { label, account, subdomain } = await b.deploy(TROUBLE);
+    using lease = leased(await b.supervisor.open(label));
+    const stream = await through(lease, "/stream");
+    const cut = text(stream).then(
+      () => "ended",
+      () => "cut",
+    );
+    await b.deploy(answering('"new"'), { account, subdomain, generation: 2 });
+    assert.equal(await cut, "cut");
+    assert.equal(await get(b.supervisor, label), "new");
+  });
+
+  test("of a lower or equal generation changes nothing", async () => {
+    await using b = await bench();
+    const { label, account, subdomain } = await b.deploy(answering('"five"'), { generation: 5 });
+    for (const generation of [4, 5]) {
+      await b.store(account, answering('"other"'));
+      assert.deepEqual(await b.supervisor.apply(specOf(answering('"other"'), { account, subdomain, generation })), { serving: 5 });
+    }
+    assert.equal(await get(b.supervisor, label), "five");
+  });
+
+  test("that changes nothing about the process does not restart it", async () => {
+    await using b = await bench();
+    const source = answering('"same"');
+    const { label, account, subdomain } = await b.deploy(source);
+    assert.equal(await get(b.supervisor, label), "same");
+    await b.deploy(source, { account, subdomain, generation: 2, endsAtMs: Date.now() + 7_200_000 });
+    assert.equal(await get(b.supervisor, label), "same");
+    assert.equal(b.sandbox.launches, 1);
+  });
+
+  test("that does not start is reported, and the next one serves", async () => {
+    await using b = await bench();
+    const { label, account, subdomain } = await b.deploy(answering('"v1"'));
+    assert.equal(await get(b.supervisor, label), "v1");
+    await assert.rejects(b.deploy("throw new Error('top');", { account, subdomain, generation: 2 }), { code: "capsule_failed" });
+    assert.equal(await get(b.supervisor, label), "unavailable");
+    await b.deploy(answering('"v3"'), { account, subdomain, generation: 3 });
+    assert.equal(await get(b.supervisor, label), "v3");
+  });
+
+  test("without its files is refused and leaves the old one serving", async () => {
+    await using b = await bench();
+    const { label, account, subdomain } = await b.deploy(answering('"v1"'));
+    const spec = specOf(answering('"v2"'), { account, subdomain, generation: 2 });
+    spec.units[0]?.services.push({ kind: "assets", id: "a1", files: [{ path: "/x", hash: "0".repeat(64) }], config: "{}", worker: null });
+    await assert.rejects(b.supervisor.apply(spec), { code: "capsule_failed" });
+    assert.equal(await get(b.supervisor, label), "v1");
+  });
+});
+
+describe("nothing outlives its account", () => {
+  test("an end cuts requests, kills the process and answers gone at once", async () => {
+    await using b = await bench();
+    const spec = await b.deploy(TROUBLE);
+    using lease = leased(await b.supervisor.open(spec.label));
+    const stream = await through(lease, "/stream");
+    const cut = text(stream).then(
+      () => "ended",
+      () => "cut",
+    );
+    const { account, subdomain, label } = spec;
+    const ending = b.supervisor.end({ account, subdomain, reason: "task-done", endedAtMs: Date.now() });
+    const answer = await b.supervisor.open(label);
+    assert.equal(answer.kind === "gone" && answer.tombstone.reason, "task-done");
+    await ending;
+    assert.equal(lease.ended.aborted, true);
+    assert.equal(await cut, "cut");
+    assert.equal(b.sandbox.alive.size, 0);
+    await b.supervisor.erase(account);
+    await b.supervisor.erase(account);
+    assert.deepEqual(await readdir(b.accounts), []);
+    assert.deepEqual(await readdir(join(b.directory, "run", "c")), []);
+  });
+
+  test("an end during the start, or during a drain, leaves no process", async () => {
+    await using b = await bench();
+    const cold = await b.deploy(answering('"x"'));
+    const opening = b.supervisor.open(cold.label);
+    await awaitUntil(() => b.sandbox.alive.size === 1, { what: "the process was launched", everyMs: 1 });
+    await b.supervisor.end({ account: cold.account, subdomain: cold.subdomain, reason: "owner", endedAtMs: Date.now() });
+    assert.equal((await opening).kind, "gone");
+    assert.equal(b.sandbox.alive.size, 0);
+
+    const busy = await b.deploy(TROUBLE);
+    using lease = leased(await b.supervisor.open(busy.label));
+    const { account, subdomain } = busy;
+    const redeploy = assert.rejects(b.deploy(answering('"y"'), { account, subdomain, generation: 2 }), { code: "account_gone" });
+    await awaitUntil(() => lease.replaced.aborted, { what: "the drain has begun" });
+    const began = performance.now();
+    await b.supervisor.end({ account, subdomain, reason: "owner", endedAtMs: Date.now() });
+    assert.ok(performance.now() - began < 5_000, "the drain is not waited for");
+    await redeploy;
+    assert.equal(b.sandbox.alive.size, 0);
+  });
+
+  test("what arrives late for an ended account is refused and leaves no directory", async () => {
+    await using b = await bench();
+    const spec = await b.deploy(answering('"x"'));
+    await b.supervisor.end({ account: spec.account, subdomain: spec.subdomain, reason: "expired", endedAtMs: Date.now() });
+    await b.supervisor.erase(spec.account);
+    await assert.rejects(b.supervisor.apply({ ...spec, generation: 9 }), { code: "account_gone" });
+    await assert.rejects(b.store(spec.account, answering('"late"')), { code: "account_gone" });
+    assert.equal(await exists(join(b.accounts, spec.account)), false);
+    assert.equal(await get(b.supervisor, spec.label), "gone");
+  });
+
+  test("a directory is never erased while its account lives here", async () => {
+    await using b = await bench();
+    const { account, label } = await b.deploy(answering('"alive"'));
+    await assert.rejects(b.supervisor.erase(account), { code: "capsule_failed" });
+    assert.equal(await get(b.supervisor, label), "alive");
+  });
+
+  test("nothing expired ever answers, with control down", async () => {
+    await using b = await bench();
+    b.control.down = true;
+    const { label } = await b.deploy(TROUBLE, { endsAtMs: Date.now() + 1_500 });
+    using lease = leased(await b.supervisor.open(label));
+    const stream = await through(lease, "/stream");
+    const cut = text(stream).then(
+      () => "ended",
+      () => "cut",
+    );
+    assert.equal(await cut, "cut");
+    await awaitUntil(() => b.sandbox.alive.size === 0, { what: "the process is killed" });
+    const answer = await b.supervisor.open(label);
+    assert.equal(answer.kind === "gone" && answer.tombstone.reason, "expired");
+  });
+
+  test("a life that control has made longer goes on", async () => {
+    await using b = await bench();
+    const source = answering('"on"');
+    const spec = await b.deploy(source, { endsAtMs: Date.now() + 300 });
+    await sleep(400);
+    b.control.answers.set(spec.label, { kind: "spec", spec: { ...spec, generation: 2, endsAtMs: Date.now() + 60_000 } });
+    assert.equal(await get(b.supervisor, spec.label), "on");
+  });
+
+  test("a suspended account serves nothing, keeps its files, and comes back", async () => {
+    await using b = await bench();
+    const source = answering('"on"');
+    const { label, account, subdomain } = await b.deploy(source);
+    assert.equal(await get(b.supervisor, label), "on");
+    await b.deploy(source, { account, subdomain, generation: 2, suspended: "too loud" });
+    const answer = await b.supervisor.open(label);
+    assert.equal(answer.kind === "suspended" && answer.reason, "too loud");
+    assert.equal(b.sandbox.alive.size, 0);
+    await b.deploy(source, { account, subdomain, generation: 3 });
+    assert.equal(await get(b.supervisor, label), "on");
+  });
+});
+
+describe("control and the host", () => {
+  test("a host that restarts knows nothing and refills by lookup", async () => {
+    await using first = await bench();
+    const spec = await first.deploy(answering('"kept"'));
+    assert.equal(await get(first.supervisor, spec.label), "kept");
+    await first.supervisor[Symbol.asyncDispose]();
+    await using second = await bench({ directory: first.directory });
+    second.control.down = true;
+    assert.equal(await get(second.supervisor, spec.label), "unavailable");
+    second.control.down = false;
+    second.control.answers.set(spec.label, { kind: "spec", spec });
+    const bodies = await Promise.all(Array.from({ length: 10 }, () => get(second.supervisor, spec.label)));
+    assert.deepEqual(new Set(bodies), new Set(["kept"]));
+    assert.equal(second.control.asked.length, 2, "one question for all callers");
+  });
+
+  test("a tombstone found by lookup answers gone", async () => {
+    await using b = await bench();
+    const spec = specOf(answering('"x"'), { subdomain: newSubdomain() });
+    const { account, subdomain } = spec;
+    b.control.answers.set(spec.label, { kind: "tombstone", tombstone: { account, subdomain, reason: "operator", endedAtMs: 5 } });
+    assert.equal(await get(b.supervisor, spec.label), "gone");
+  });
+
+  test("what host holds is made what control wants", async () => {
+    await using b = await bench({ bounds: { heldMs: 50 } });
+    const newer = await b.deploy(answering('"old"'));
+    const over = await b.deploy(answering('"over"'));
+    const unknown = await b.deploy(answering('"unknown"'));
+    for (const { label } of [newer, over, unknown]) await get(b.supervisor, label);
+    const fresh = answering('"fresh"');
+    await b.store(newer.account, fresh);
+    b.control.onHeld = async (held) =>
+      held.map(({ account }) => {
+        if (account === newer.account) return { kind: "spec", spec: specOf(fresh, { ...newer, generation: 2 }) };
+        if (account === unknown.account) return { kind: "none" };
+        return { kind: "tombstone", tombstone: { account, subdomain: over.subdomain, reason: "expired", endedAtMs: Date.now() } };
+      });
+    await awaitUntil(async () => (await get(b.supervisor, newer.label)) === "fresh", { what: "the newer spec serves" });
+    await awaitUntil(async () => (await get(b.supervisor, over.label)) === "gone", { what: "the ended account is gone" });
+    await awaitUntil(async () => (await get(b.supervisor, unknown.label)) === "none", { what: "the unknown account is dropped" });
+    assert.equal(await exists(join(b.accounts, unknown.account)), true, "dropping erases nothing");
+  });
+});
