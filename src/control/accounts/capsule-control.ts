@@ -19,8 +19,8 @@ export function createCapsuleControl({ store, composer }: CapsuleControlOptions)
     if (!account) return Promise.resolve({ kind: "none" });
     const tombstone = tombstoneOf(account, store.clock.now());
     if (tombstone) return Promise.resolve({ kind: "tombstone", tombstone });
-    return store.transaction(async (tx) => {
-      // Read again inside the transaction: rows and generation must be of one moment.
+    return store.snapshot(async (tx) => {
+      // Read again inside it: rows and generation must be of one moment.
       const row = await tx.selectFrom("accounts").selectAll().where("id", "=", account.id).executeTakeFirst();
       const ended = row && tombstoneOf(row, store.clock.now());
       if (!row) return { kind: "none" };

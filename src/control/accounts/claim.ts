@@ -56,6 +56,7 @@ export function createClaims({ store, keys, trail, tokens, composer, claimsPerDa
     const found = await find(secret);
     if (found.claimability.kind !== "open") throw refusalOf(found.claimability.kind);
     const claimed = await store.transaction(async (tx) => {
+      await store.lock(tx, `claims ${person.id}`);
       const now = store.clock.now();
       const { count } = await tx
         .selectFrom("accounts")

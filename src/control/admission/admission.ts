@@ -10,7 +10,7 @@ import type { Keys } from "../keys/keys.ts";
 import type { Store, Tx } from "../store/store.ts";
 import { addressPrefix } from "./address.ts";
 import { divideWork, lifetimeMs, openChallenge, readCheckpoints, signChallenge, type Challenge } from "./challenge.ts";
-import { insertAdmission, lockAddress, prune, spendChallenge, waitMs } from "./records.ts";
+import { insertAdmission, prune, spendChallenge, waitMs } from "./records.ts";
 import { Unproven } from "./unproven.ts";
 import { createVerifier, type VerifierLimits } from "./verifier.ts";
 
@@ -150,7 +150,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
   const record: Admission["record"] = async (tx, address) => {
     const addressHash = hashOf(address);
-    await lockAddress(tx, store.kind, addressHash);
+    await store.lock(tx, `admission ${addressHash}`);
     const nowMs = store.clock.now();
     refuseFor(await waitMs(tx, addressHash, limit, nowMs), "temporary accounts");
     await insertAdmission(tx, addressHash, nowMs);

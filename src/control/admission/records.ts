@@ -1,6 +1,5 @@
 // What admission keeps in the database: accounts made by an address within the hour, and challenges that were spent.
 // Addresses stand there as keyed hashes only.
-import { sql } from "kysely";
 import { newId } from "../../kernel/ids.ts";
 import type { Store, Tx } from "../store/store.ts";
 
@@ -25,12 +24,6 @@ export async function waitMs(db: Store["db"] | Tx, addressHash: string, limit: n
     .offset(limit - 1)
     .executeTakeFirst();
   return row ? row.at + HOUR_MS - nowMs : 0;
-}
-
-/** Until the transaction ends, no other one counts or adds accounts of the address. */
-export async function lockAddress(tx: Tx, kind: Store["kind"], addressHash: string): Promise<void> {
-  // SQLite's transactions are one queue already.
-  if (kind === "postgres") await sql`select pg_advisory_xact_lock(hashtextextended(${`admission ${addressHash}`}, 0))`.execute(tx);
 }
 
 export async function insertAdmission(tx: Tx, addressHash: string, nowMs: number): Promise<void> {

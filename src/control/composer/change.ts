@@ -17,6 +17,8 @@ export function createChange({ store, composer }: ChangeOptions): ProductContext
     try {
       await composer().publish(spec);
     } catch (cause) {
+      // The end came between commit and host: what was saved is gone with the rest, and no retry brings it back.
+      if (cause instanceof PlatformError && cause.code === "account_gone") throw cause;
       throw new PlatformError("capsule_failed", {
         message: "The change is saved, but the account's process could not take it up.",
         next: "It is taken up as soon as the machine can; send the request again to see whether it has.",

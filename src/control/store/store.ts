@@ -31,6 +31,10 @@ export type Store = AsyncDisposable & {
   endingAccount<T>(account: AccountId, fn: (tx: Tx, account: Account) => Promise<T>): Promise<T | undefined>;
   /** A transaction that belongs to no account. */
   transaction<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Reads alone, all of one moment: in PostgreSQL's ordinary transactions each statement sees a later one. */
+  snapshot<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Until the transaction ends, no other one that locks the name goes on: for counting rows before one is added. */
+  lock(tx: Tx, name: string): Promise<void>;
   /** Makes what was deleted unreadable in the log files too. */
   truncateLog(): Promise<void>;
 };
@@ -125,6 +129,11 @@ export async function openStore(options: {
         return account && fn(tx, account);
       }),
     transaction: (fn) => db.transaction().execute(fn),
+    snapshot: (fn) => (kind === "sqlite" ? db.transaction() : db.transaction().setIsolationLevel("repeatable read")).execute(fn),
+    lock: async (tx, name) => {
+      // SQLite's transactions are one queue already.
+      if (kind === "postgres") await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(tx);
+    },
     truncateLog,
     [Symbol.asyncDispose]: () => db.destroy(),
   };

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import * as transitions from "../../../src/control/accounts/transitions.ts";
 import { makeAccount } from "../../fixtures/accounts.ts";
+import type { PlatformError } from "../../../src/kernel/errors.ts";
 import { onBothDatabases, type Bench } from "../../fixtures/databases.ts";
+import { openPages } from "../../fixtures/pages.ts";
 
 const ROUNDS = 1000;
 const AT_ONCE = 20;
@@ -30,6 +32,23 @@ async function race(bench: Bench, contenders: readonly Contender[]): Promise<voi
     );
   }
 }
+
+onBothDatabases("the claims of one person a day", {
+  "never pass their bound, however many are sent at once": async (bench) => {
+    await using pages = await openPages(bench, { claimsPerDay: 3 });
+    const links = await Promise.all(Array.from({ length: 12 }, () => pages.waiting()));
+    const outcomes = await Promise.all(
+      links.map(({ secret }) =>
+        pages.claims.take(secret, { id: "ada" }).then(
+          () => "taken over",
+          (error: PlatformError) => error.code,
+        ),
+      ),
+    );
+    assert.equal(outcomes.filter((outcome) => outcome === "taken over").length, 3);
+    assert.equal(outcomes.filter((outcome) => outcome === "claim_limit").length, 9);
+  },
+});
 
 onBothDatabases("of two that race a thousand times exactly one wins, always:", {
   "two claims": (bench) => race(bench, [claimAs("ada"), claimAs("grace")]),

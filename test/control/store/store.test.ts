@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as transitions from "../../../src/control/accounts/transitions.ts";
+import type { Tx } from "../../../src/control/store/store.ts";
 import { PlatformError } from "../../../src/kernel/errors.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 import { makeAccount } from "../../fixtures/accounts.ts";
@@ -78,6 +79,31 @@ onBothDatabases("inAccount", {
       seen.toSorted((a, b) => a - b),
       Array.from({ length: 100 }, (_, i) => i + 1),
     );
+  },
+  "a snapshot sees one moment, whatever is committed while it reads": async (bench) => {
+    const { id } = await makeAccount(bench);
+    const revision = async (db: Tx) =>
+      (await db.selectFrom("accounts").select("revision").where("id", "=", id).executeTakeFirstOrThrow()).revision;
+    let writing: Promise<unknown> = Promise.resolve();
+    const seen = await bench.store.snapshot(async (tx) => {
+      const first = await revision(tx);
+      writing = bench.store.inAccount({ account: id, epoch: 1 }, () => Promise.resolve());
+      // SQLite's one connection makes the writer wait until the snapshot is over.
+      if (bench.store.kind === "postgres") await writing;
+      return [first, await revision(tx)];
+    });
+    await writing;
+    assert.deepEqual(seen, [0, 0]);
+  },
+  "of those who lock a name one goes on at a time, so that a count they take cannot be passed": async (bench) => {
+    const add = () =>
+      bench.store.transaction(async (tx) => {
+        await bench.store.lock(tx, "a name");
+        const rows = await tx.selectFrom("spent_challenges").select("id").execute();
+        if (rows.length < 3) await tx.insertInto("spent_challenges").values({ id: newAccountId(), expires_at: 1 }).execute();
+      });
+    await Promise.all(Array.from({ length: 30 }, add));
+    assert.equal((await bench.store.db.selectFrom("spent_challenges").select("id").execute()).length, 3);
   },
   "a subdomain is never used again, not even after its account is deleted": async (bench) => {
     const { id, account } = await makeAccount(bench);

@@ -1,7 +1,7 @@
 // The flows of wrangler's deploy, versions, secret and delete commands, call by call.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ERRORS } from "../../../../src/kernel/errors.ts";
+import { ERRORS, PlatformError } from "../../../../src/kernel/errors.ts";
 import { onBothDatabases } from "../../../fixtures/databases.ts";
 import { deploy, ESM, HELLO, openShop, upload, type Client } from "../../../fixtures/products.ts";
 
@@ -296,7 +296,10 @@ onBothDatabases("Workers", {
     assert.equal(names.size, 2, "the quota holds against deploys that race");
     assert.equal(puts.filter(({ status }) => status === 200).length, 8);
     const rows = await bench.store.db.selectFrom("worker_versions").select(["worker_id", "number"]).execute();
-    assert.deepEqual(rows.map(({ number }) => number).sort(), [1, 1, 2, 2, 3, 3, 4, 4]);
+    assert.deepEqual(
+      rows.map(({ number }) => number).sort((a, b) => a - b),
+      [1, 1, 2, 2, 3, 3, 4, 4],
+    );
   },
 
   "what was deployed by somebody else during a change of settings is not overwritten": async (bench) => {
@@ -366,7 +369,6 @@ onBothDatabases("Workers", {
   },
 
   "a failing host is reported as such and nothing is half-made": async (bench) => {
-    const { PlatformError } = await import("../../../../src/kernel/errors.ts");
     const shop = openShop(bench);
     const client = await shop.client();
     shop.host.failure = new PlatformError("capsule_failed", { message: "The disk is full." });
@@ -374,6 +376,18 @@ onBothDatabases("Workers", {
     assert.deepEqual([refused.status, refused.code], [503, "capsule_failed"]);
     shop.host.failure = null;
     assert.equal((await client.call("GET", "/workers/services/app")).code, "worker_not_found");
+  },
+
+  "a deploy that the account's end overtakes is told so, and not to send it again": async (bench) => {
+    const shop = openShop(bench);
+    const client = await shop.client();
+    shop.host.apply = () => Promise.reject(new PlatformError("account_gone", { message: "The account has ended." }));
+    const late = await deploy(client, "app");
+    assert.deepEqual([late.status, late.code], [410, "account_gone"]);
+    shop.host.apply = () => Promise.reject(new PlatformError("capsule_failed", { message: "The disk is full." }));
+    const saved = await deploy(client, "app");
+    assert.deepEqual([saved.status, saved.code], [503, "capsule_failed"]);
+    assert.match(saved.message, /The change is saved/);
   },
 
   "subdomains are read, kept and not chosen; schedules and tails answer what they can": async (bench) => {
