@@ -1,13 +1,17 @@
 // What host saw, written down: restarts go to the account's trail, a capsule that keeps failing is suspended,
-// with the reason that the account's own token can read.
+// with the reason that the account's own token can read. After a restart of ours host tells everything again, so
+// an event that the trail holds already is passed over: an account that was mended since stays so.
 import type { CapsuleEvent, CapsuleHost } from "../../capsule/messages.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Composer } from "../composer/composer.ts";
-import type { Store } from "../store/store.ts";
-import type { Trail } from "../trail/trail.ts";
+import { storeFailure } from "../store/failures.ts";
+import type { Store, Tx } from "../store/store.ts";
+import type { Deed, Trail } from "../trail/trail.ts";
 import * as transitions from "./transitions.ts";
 
 const RETRY_MS = 1000;
+/** Tries of an event that a bug keeps from being written; the events of other accounts wait behind it. */
+const TRIES = 3;
 
 export type CapsuleEventsOptions = {
   readonly store: Store;
@@ -17,44 +21,78 @@ export type CapsuleEventsOptions = {
   readonly log: Log;
 };
 
-const entryOf = (event: CapsuleEvent, action: "capsule:restart" | "account:suspend") => ({
+const deedOf = (event: CapsuleEvent): Deed => (event.kind === "suspend" ? "account:suspend" : "capsule:restart");
+
+const entryOf = (event: CapsuleEvent) => ({
   at: event.atMs,
   account: event.account,
   task: null,
   actors: ["mayfly"],
   token: null,
-  action,
+  action: deedOf(event),
   resource: `account/${event.account}`,
   outcome: "done" as const,
   reason: event.reason,
 });
 
-/** Follows host's events until disposed. */
-export function followCapsuleEvents({ store, trail, composer, host, log }: CapsuleEventsOptions): Disposable {
-  let cursor = 0;
-  const stop = new AbortController();
+async function isWritten(tx: Tx, event: CapsuleEvent): Promise<boolean> {
+  const row = await tx
+    .selectFrom("trail")
+    .select("id")
+    .where("account_id", "=", event.account)
+    .where("at", "=", event.atMs)
+    .where("action", "=", deedOf(event))
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
 
-  const restarted = (event: CapsuleEvent): Promise<void> => store.transaction((tx) => trail.append(tx, entryOf(event, "capsule:restart")));
-  const suspend = async (event: CapsuleEvent): Promise<void> => {
-    const spec = await store.transaction(async (tx) => {
-      const account = await transitions.suspend(tx, event.account, "watchdog", event.reason, event.atMs);
-      if (!account) return null;
-      await trail.append(tx, entryOf(event, "account:suspend"));
-      return composer.recompose(tx, account);
-    });
-    await composer.publish(spec);
+/** Writes one event down, once however often it is told. */
+export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
+  const spec = await store.transaction(async (tx) => {
+    if (await isWritten(tx, event)) return null;
+    if (event.kind === "restarted") {
+      await trail.append(tx, entryOf(event));
+      return null;
+    }
+    const account = await transitions.suspend(tx, event.account, "watchdog", event.reason, event.atMs);
+    if (!account) return null;
+    await trail.append(tx, entryOf(event));
+    return composer.recompose(tx, account);
+  });
+  await composer.publish(spec);
+}
+
+/** Follows host's events until disposed. */
+export function followCapsuleEvents(options: CapsuleEventsOptions): Disposable {
+  const { host, log } = options;
+  const stop = new AbortController();
+  const pause = (): Promise<void> => new Promise((resolve) => void setTimeout(resolve, RETRY_MS).unref());
+
+  const record = async (event: CapsuleEvent): Promise<void> => {
+    for (let tries = 1; tries <= TRIES && !stop.signal.aborted;) {
+      try {
+        return await recordCapsuleEvent(options, event);
+      } catch (err) {
+        // A database that is away comes back, and nothing may be missing then.
+        if (!storeFailure(err)) tries++;
+        log.error({ err, account: event.account, kind: event.kind }, "what happened to a capsule could not be written down");
+        await pause();
+      }
+    }
   };
   const follow = async (): Promise<void> => {
+    let cursor = 0;
     while (!stop.signal.aborted) {
       try {
         for (const event of await host.events(cursor)) {
-          await (event.kind === "suspend" ? suspend(event) : restarted(event));
+          await record(event);
           cursor = event.cursor;
         }
       } catch (err) {
         if (stop.signal.aborted) return;
         log.debug({ err }, "host's events could not be read");
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+        await pause();
       }
     }
   };
