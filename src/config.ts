@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { clientAddresses } from "./kernel/client-address.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Setting = { readonly name: string; readonly fallback: string; readonly unit: string; readonly meaning: string };
@@ -82,6 +83,19 @@ const reader = (environment: Environment) => {
   return { text, whole, oneOf, origin };
 };
 
+function proxies(list: string): string[] {
+  const entries = list
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
+  try {
+    clientAddresses(entries);
+  } catch (error) {
+    throw new SettingError("trustedProxies", `cannot be read: ${(error as Error).message}`);
+  }
+  return entries;
+}
+
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1|\[::1\])$/;
 
 function shared(environment: Environment) {
@@ -103,10 +117,7 @@ function shared(environment: Environment) {
     edgePort,
     edgeDomain,
     edgeUrl: origin("edgeUrl", `http://${edgeDomain}:${edgePort}`),
-    trustedProxies: text("trustedProxies")
-      .split(",")
-      .map((part) => part.trim())
-      .filter(Boolean),
+    trustedProxies: proxies(text("trustedProxies")),
     logLevel: text("logLevel"),
   };
 }

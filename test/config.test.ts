@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CONTROL_ONLY, SETTINGS, SettingError, readControlConfig, readHostConfig } from "../src/config.ts";
+
+test("without any setting everything is on loopback and sign-up is open", () => {
+  const config = readControlConfig({});
+  assert.equal(config.url.origin, "http://localhost:8787");
+  assert.equal(config.edgeUrl.origin, "http://mayfly.localhost:8788");
+  assert.equal(config.bind, "127.0.0.1");
+  assert.equal(config.signUp, "open");
+  assert.equal(config.powHashes, 1_000_000);
+  assert.equal(config.accountTtlSeconds, 3600);
+});
+
+test("sign-up is by invitation as soon as anything is reachable from outside", () => {
+  assert.equal(readControlConfig({ MAYFLY_BIND: "0.0.0.0" }).signUp, "invite");
+  assert.equal(readControlConfig({ MAYFLY_URL: "https://mayfly.example" }).signUp, "invite");
+});
+
+test("the console's origin is never equal to, under or above the edge domain, bare localhost excepted", () => {
+  const edge = { MAYFLY_EDGE_DOMAIN: "apps.example.com" };
+  for (const url of ["https://apps.example.com", "https://x.apps.example.com", "https://example.com"]) {
+    assert.throws(() => readControlConfig({ ...edge, MAYFLY_URL: url }), SettingError);
+  }
+  assert.equal(readControlConfig({ ...edge, MAYFLY_URL: "https://console.example.com" }).url.hostname, "console.example.com");
+});
+
+const WRONG: readonly (readonly [name: string, value: string])[] = [
+  ["MAYFLY_PORT", "http"],
+  ["MAYFLY_PORT", "70000"],
+  ["MAYFLY_EDGE_DOMAIN", "-bad-.example"],
+  ["MAYFLY_URL", "mayfly.example"],
+  ["MAYFLY_URL", "https://mayfly.example/console"],
+  ["MAYFLY_URL", "https://user@mayfly.example"],
+  ["MAYFLY_EDGE_URL", "ftp://x"],
+  ["MAYFLY_TRUSTED_PROXIES", "10.0.0.0/8, everyone"],
+  ["MAYFLY_MASTER_KEY", "short"],
+  ["MAYFLY_ACCOUNT_TTL_SECONDS", "0"],
+  ["MAYFLY_POW_HASHES", "64000001"],
+  ["MAYFLY_SIGNUP", "closed"],
+];
+
+for (const [name, value] of WRONG) {
+  test(`${name}=${value} is refused by name, with what the setting means`, () => {
+    assert.throws(
+      () => readControlConfig({ [name]: value }),
+      (error) => error instanceof SettingError && error.message.startsWith(name),
+    );
+  });
+}
+
+test("the host's settings hold nothing that opens the database or a seal", () => {
+  const secrets = { MAYFLY_MASTER_KEY: "ab".repeat(32), MAYFLY_DATABASE_URL: "postgresql://secret" };
+  assert.deepEqual(new Set(CONTROL_ONLY), new Set(Object.keys(secrets)));
+  assert.doesNotMatch(JSON.stringify(readHostConfig(secrets)), /abab|secret/);
+  assert.throws(() => readHostConfig({ MAYFLY_SANDBOX: "chroot" }), SettingError);
+});
+
+test("every setting is described with its unit", () => {
+  for (const { name, unit, meaning } of Object.values(SETTINGS)) {
+    assert.match(name, /^MAYFLY_[A-Z_]+$/);
+    assert.ok(unit.length > 0 && meaning.length > 0, name);
+  }
+});
