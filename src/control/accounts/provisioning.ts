@@ -19,8 +19,8 @@ import { accountName } from "./names.ts";
 import * as transitions from "./transitions.ts";
 
 const TASK_MAX_BYTES = 2048;
-// Checkpoints of the longest chain that a client accepts, in base64, with room for the rest.
-const BODY_MAX_BYTES = 4_194_304;
+/** Of a body besides its checkpoints, escapes included. Anybody may send one, so no more is ever held of it. */
+const REST_MAX_BYTES = 65_536;
 
 const request = z.object({
   termsOfService: z.string().max(2000).optional(),
@@ -56,7 +56,7 @@ export type ProvisioningOptions = {
   readonly keys: Keys;
   readonly trail: Trail;
   readonly tokens: Tokens;
-  readonly admission: Pick<Admission, "admit" | "record">;
+  readonly admission: Pick<Admission, "admit" | "record" | "checkpointCharacters">;
   readonly lifetime: LifetimeBounds;
   readonly claimUrl: (secret: string) => string;
   readonly urlOf: (label: string) => string;
@@ -68,7 +68,7 @@ export function provisioningRoutes(options: ProvisioningOptions): Route[] {
     publicRoute("POST", "/provisioning/previews", "paid for with proof of work", async (call) => {
       const seconds = lifetimeSeconds(call.request.headers.get("mayfly-lifetime"), lifetime);
       const told = readTask(call.request.headers.get("mayfly-task"));
-      const body = await readJson(call.request, request, BODY_MAX_BYTES);
+      const body = await readJson(call.request, request, admission.checkpointCharacters + REST_MAX_BYTES);
       if (body.acceptTermsOfService !== "yes") {
         throw new PlatformError("terms_not_accepted", { message: "acceptTermsOfService: the terms were not accepted." });
       }

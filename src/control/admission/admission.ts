@@ -9,7 +9,15 @@ import { publicRoute, type Route } from "../http/routes.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Store, Tx } from "../store/store.ts";
 import { addressPrefix } from "./address.ts";
-import { divideWork, lifetimeMs, openChallenge, readCheckpoints, signChallenge, type Challenge } from "./challenge.ts";
+import {
+  checkpointCharacters,
+  divideWork,
+  lifetimeMs,
+  openChallenge,
+  readCheckpoints,
+  signChallenge,
+  type Challenge,
+} from "./challenge.ts";
 import { insertAdmission, prune, spendChallenge, waitMs } from "./records.ts";
 import { Unproven } from "./unproven.ts";
 import { createVerifier, type VerifierLimits } from "./verifier.ts";
@@ -47,6 +55,8 @@ export type AdmissionStats = {
 
 export type Admission = AsyncDisposable & {
   readonly routes: readonly Route[];
+  /** Of an answer's checkpoints: a body much larger than this answers no challenge of ours. */
+  readonly checkpointCharacters: number;
   /** @throws PlatformError too_many_accounts, so that nobody solves in vain */
   challenge(address: string): Promise<OfferedChallenge>;
   /**
@@ -93,10 +103,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const counts = { challenges: 0, admitted: 0, wrong: 0 };
 
   const hashOf = (address: string): string => keys.lookupHash(`address ${addressPrefix(address)}`);
+  const requireProven = (addressHash: string): void => refuseFor(unproven.waitMs(addressHash, store.clock.now()), "unproven solutions");
   const requireWithinLimit = async (db: Store["db"] | Tx, addressHash: string): Promise<void> => {
-    const nowMs = store.clock.now();
-    refuseFor(await waitMs(db, addressHash, limit, nowMs), "temporary accounts");
-    refuseFor(unproven.waitMs(addressHash, nowMs), "unproven solutions");
+    refuseFor(await waitMs(db, addressHash, limit, store.clock.now()), "temporary accounts");
+    requireProven(addressHash);
   };
 
   const challenge: Admission["challenge"] = async (address) => {
@@ -132,9 +142,14 @@ export function createAdmission(options: AdmissionOptions): Admission {
     const checkpoints = readCheckpoints(given, answer.checkpoints);
     await requireWithinLimit(store.db, addressHash);
     verifier.requireRoom(given);
-    await spend(given);
+    // Nothing is awaited between check and count: answers that arrive at once must not all find the same room.
+    requireProven(addressHash);
     const forget = unproven.begin(addressHash, store.clock.now());
-    const verdict = await verifier.verify(checkpoints, given).catch((error: unknown) => {
+    const verify = async () => {
+      await spend(given);
+      return verifier.verify(checkpoints, given);
+    };
+    const verdict = await verify().catch((error: unknown) => {
       forget();
       throw error;
     });
@@ -162,6 +177,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         success(await challenge(call.address)),
       ),
     ],
+    checkpointCharacters: checkpointCharacters(work),
     challenge,
     admit,
     record,

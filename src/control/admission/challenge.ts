@@ -49,6 +49,9 @@ export function divideWork(hashes: number): Work {
   return best;
 }
 
+/** Characters of an answer's checkpoints in base64. */
+export const checkpointCharacters = ({ k }: Pick<Work, "k">): number => Math.ceil(((k + 1) * CHECKPOINT_BYTES) / 3) * 4;
+
 /** How long a challenge is good for: the time a slow client needs, and two minutes. */
 export function lifetimeMs(work: Work): number {
   return GRACE_MS + Math.ceil(((work.k * work.g) / SLOWEST_HASHES_PER_SECOND) * 1000);
@@ -80,7 +83,7 @@ export function openChallenge(key: Uint8Array, token: string): Challenge {
  */
 export function readCheckpoints(challenge: Challenge, text: string): Uint8Array<ArrayBuffer> {
   const bytes = (challenge.k + 1) * CHECKPOINT_BYTES;
-  const characters = Math.ceil(bytes / 3) * 4;
+  const characters = checkpointCharacters(challenge);
   if (text.length !== characters) {
     throw new PlatformError("invalid_input", {
       message: `solution.checkpoints: must be ${characters} characters, ${challenge.k + 1} checkpoints in base64, not ${text.length}.`,

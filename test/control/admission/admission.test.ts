@@ -177,3 +177,19 @@ describe("an address", () => {
     assert.equal(await spent(open.store), 0);
   });
 });
+
+test("no more unproven solutions of one address are ever taken at once than one after the other", async () => {
+  await using open = await openAdmission({ accountsPerHourPerIp: 1 });
+  const offered = await Promise.all(Array.from({ length: 30 }, () => open.admission.challenge(ADDRESS)));
+  const outcomes = await Promise.all(
+    offered.map((challenge) => {
+      const checkpoints = Buffer.from(solveChallenge(challenge), "base64").fill(0, 32).toString("base64");
+      return open.admission.admit(ADDRESS, answerTo(challenge, checkpoints)).then(
+        () => "admitted",
+        (error: PlatformError) => error.code,
+      );
+    }),
+  );
+  const count = (code: string): number => outcomes.filter((outcome) => outcome === code).length;
+  assert.deepEqual([count("solution_wrong"), count("too_many_accounts")], [10, 20]);
+});

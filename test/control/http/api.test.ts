@@ -80,6 +80,12 @@ test("the terms, unknown events and malformed headers are refused before any wor
     }
   }));
 
+test("a stranger's body is never held beyond what an answer to a challenge needs", () =>
+  house(async ({ call }) => {
+    const body = JSON.stringify({ acceptTermsOfService: "yes", challengeToken: "x", solution: { checkpoints: "A".repeat(100_000) } });
+    assertRefused(await call("POST", "/provisioning/previews", { body }), "body_too_large");
+  }));
+
 test("a claim is refused by its own code: unknown, taken, late, too many", () =>
   house(async ({ control, clock, provision }) => {
     const secretOf = async () => (await provision()).claim.url.split("#")[1] ?? "";
