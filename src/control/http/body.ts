@@ -2,12 +2,17 @@
 // sends text/plain), checked by a zod schema whose complaint names the field.
 import type { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
+import type { Room } from "./memory.ts";
 
 export const JSON_MAX_BYTES = 1_048_576;
 const JSON_MAX_DEPTH = 100;
 
-/** The whole body. @throws PlatformError body_too_large before more than `maxBytes` are held */
-export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+/**
+ * The whole body.
+ * @param room what the body takes of the memory that large ones share
+ * @throws PlatformError body_too_large before more than `maxBytes` are held, capsule_failed when there is no room
+ */
+export async function readBytes(request: Request, maxBytes: number, room?: Room): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   const declared = Number(request.headers.get("content-length") ?? 0);
@@ -16,6 +21,7 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
     for await (const chunk of request.body ?? []) {
       size += chunk.byteLength;
       if (size > maxBytes) throw tooLarge(maxBytes);
+      room?.take(chunk.byteLength);
       chunks.push(chunk);
     }
   } catch (cause) {
@@ -77,8 +83,13 @@ export function parseJson(bytes: Uint8Array): ParsedJson {
 }
 
 /** The body as JSON of the schema's shape. @throws PlatformError invalid_input, body_too_large */
-export async function readJson<S extends z.ZodType>(request: Request, schema: S, maxBytes = JSON_MAX_BYTES): Promise<z.output<S>> {
-  const parsed = parseJson(await readBytes(request, maxBytes));
+export async function readJson<S extends z.ZodType>(
+  request: Request,
+  schema: S,
+  maxBytes = JSON_MAX_BYTES,
+  room?: Room,
+): Promise<z.output<S>> {
+  const parsed = parseJson(await readBytes(request, maxBytes, room));
   if (!parsed.ok) throw new PlatformError("invalid_input", { message: `The body ${parsed.problem}.` });
   return check(schema, parsed.value, "body");
 }

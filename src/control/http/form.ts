@@ -2,6 +2,7 @@
 // `maxParts` parts are begun. A part's name is kept as it was sent; it may hold slashes and is never a path here.
 import { Busboy } from "@fastify/busboy";
 import { PlatformError } from "../../kernel/errors.ts";
+import type { Room } from "./memory.ts";
 
 export type Part = {
   readonly name: string;
@@ -13,44 +14,9 @@ export type Part = {
 export type FormLimits = {
   readonly maxBytes: number;
   readonly maxParts: number;
-  /** What the form may take of the memory that all forms share; held until it is disposed. */
+  /** What the form may take of the memory that all bodies share. */
   readonly room?: Room;
 };
-
-/** A form's share of a budget. */
-export type Room = Disposable & { take(bytes: number): boolean };
-
-/** Memory for the forms of all callers together, so that many large ones cannot exhaust it. */
-export class FormBudget {
-  readonly #maxBytes: number;
-  #taken = 0;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  open(): Room {
-    let own = 0;
-    return {
-      take: (bytes) => {
-        if (this.#taken + bytes > this.#maxBytes) return false;
-        this.#taken += bytes;
-        own += bytes;
-        return true;
-      },
-      [Symbol.dispose]: () => {
-        this.#taken -= own;
-        own = 0;
-      },
-    };
-  }
-}
-
-const busy = (): PlatformError =>
-  new PlatformError("capsule_failed", {
-    message: "This installation is taking in as many uploads as its memory allows.",
-    retryAfterSeconds: 2,
-  });
 
 /** What a caller wants thrown: each product has codes of its own for a bad upload. */
 export type FormRefusals = {
@@ -120,12 +86,21 @@ class Form {
     if (this.#size > this.#limits.maxBytes) {
       this.#problem ??= this.#refuse.tooLarge(`body: larger than ${this.#limits.maxBytes} bytes.`);
     }
-    if (!this.#problem && this.#limits.room?.take(chunk.byteLength) === false) this.#problem = busy();
+    if (!this.#problem) this.#take(chunk.byteLength);
     // A client that is still sending reads no answer: what is somewhat too much is taken and thrown away.
     if (this.#problem && this.#size <= discardMaxBytes(this.#limits)) return;
     this.#check();
     if (this.#parser.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))) return;
     await Promise.race([new Promise((resolve) => this.#parser.once("drain", resolve)), this.#done]);
+  }
+
+  #take(bytes: number): void {
+    try {
+      this.#limits.room?.take(bytes);
+    } catch (error) {
+      if (!(error instanceof PlatformError)) throw error;
+      this.#problem = error;
+    }
   }
 
   async end(): Promise<readonly Part[]> {

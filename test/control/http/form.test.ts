@@ -1,7 +1,8 @@
 // Forms: what arrives is what was sent, within bounds that hold while it streams in.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { FormBudget, readForm, type FormLimits } from "../../../src/control/http/form.ts";
+import { readForm, type FormLimits } from "../../../src/control/http/form.ts";
+import { BodyMemory } from "../../../src/control/http/memory.ts";
 import { PlatformError } from "../../../src/kernel/errors.ts";
 
 const refusals = {
@@ -59,18 +60,30 @@ describe("A form", () => {
     await assert.rejects(read(large, LIMITS, 1000), refused("body_too_large"));
   });
 
-  test("waits outside while others hold the memory for forms", async () => {
-    const budget = new FormBudget(1500);
+  test("waits outside while others hold the memory for bodies", async () => {
+    const memory = new BodyMemory(1500, 1500);
     const form = new FormData();
     form.append("a", "x".repeat(1000));
     {
-      using first = budget.open();
+      using first = memory.open("ada");
       await read(form, { ...LIMITS, room: first });
-      using second = budget.open();
+      using second = memory.open("grace");
       await assert.rejects(read(form, { ...LIMITS, room: second }), refused("capsule_failed"));
     }
-    using third = budget.open();
+    using third = memory.open("grace");
     assert.equal((await read(form, { ...LIMITS, room: third })).length, 1);
+  });
+
+  test("of one account never takes the memory that another's needs", async () => {
+    const memory = new BodyMemory(4000, 1500);
+    const form = new FormData();
+    form.append("a", "x".repeat(1000));
+    using first = memory.open("ada");
+    await read(form, { ...LIMITS, room: first });
+    using second = memory.open("ada");
+    await assert.rejects(read(form, { ...LIMITS, room: second }), /This account is sending as much at once as it may/);
+    using other = memory.open("grace");
+    assert.equal((await read(form, { ...LIMITS, room: other })).length, 1);
   });
 
   test("whose body fails half-way is malformed, not a bug", async () => {

@@ -2,7 +2,8 @@
 import { PlatformError } from "../../../kernel/errors.ts";
 import { readJson } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
-import { FormBudget, readForm } from "../../http/form.ts";
+import { readForm } from "../../http/form.ts";
+import { uploadMemory, type BodyMemory } from "../../http/memory.ts";
 import { accountRoute, capabilityRoute, type Call, type Route } from "../../http/routes.ts";
 import type { ProductContext } from "../product.ts";
 import { invalidManifest, sessionBody, sessionOnWire, toManifest, uploadOnWire } from "./contract.ts";
@@ -15,7 +16,7 @@ const refusals = {
   tooLarge: (message: string) => new PlatformError("body_too_large", { message, next: "Send one bucket of the session a request." }),
 };
 
-type Parts = { readonly context: ProductContext; readonly sessions: Sessions; readonly tokens: UploadTokens; readonly memory: FormBudget };
+type Parts = { readonly context: ProductContext; readonly sessions: Sessions; readonly tokens: UploadTokens; readonly memory: BodyMemory };
 
 async function upload({ context, sessions, tokens, memory }: Parts, call: Call): Promise<Response> {
   const [, token] = /^Bearer +(\S+) *$/i.exec(call.request.headers.get("authorization") ?? "") ?? [];
@@ -33,7 +34,7 @@ async function upload({ context, sessions, tokens, memory }: Parts, call: Call):
     throw new PlatformError("invalid_input", { message: "base64: must be true.", next: "Send the files in base64 and ?base64=true." });
   }
   const { fileMaxBytes } = await sessions.limitsOf(capability.account);
-  using room = memory.open();
+  using room = memory.open(capability.account);
   const limits = { room, maxBytes: bodyMaxBytes(fileMaxBytes), maxParts: BUCKET_FILES };
   const completed = await sessions.receive(capability, await readForm(call.request, limits, refusals));
   return success(uploadOnWire(completed), { status: completed === null ? 202 : 201 });
@@ -41,7 +42,7 @@ async function upload({ context, sessions, tokens, memory }: Parts, call: Call):
 
 /** @param context of the product */
 export function assetRoutes(context: ProductContext, sessions: Sessions, tokens: UploadTokens): Route[] {
-  const memory = new FormBudget(UPLOADS_BYTES);
+  const memory = uploadMemory(UPLOADS_BYTES, bodyMaxBytes(context.quota.assetMaxBytes));
   return [
     accountRoute(
       "POST",
@@ -51,7 +52,8 @@ export function assetRoutes(context: ProductContext, sessions: Sessions, tokens:
         const script = call.params["script"] ?? "";
         if (Buffer.byteLength(script) > 255)
           throw invalidManifest("name: the Worker's name is longer than 255 bytes.", "Choose another name.");
-        const { manifest } = await readJson(call.request, sessionBody, MANIFEST_MAX_BYTES);
+        using room = memory.open(call.account);
+        const { manifest } = await readJson(call.request, sessionBody, MANIFEST_MAX_BYTES, room);
         const { token, buckets } = await sessions.open(call.principal, script, toManifest(manifest));
         return success(sessionOnWire(token, buckets));
       },

@@ -3,7 +3,7 @@
 import { PlatformError } from "../../../kernel/errors.ts";
 import { readJson } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
-import { FormBudget } from "../../http/form.ts";
+import { uploadMemory, type BodyMemory } from "../../http/memory.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
 import type { ProductContext } from "../product.ts";
 import { deploymentOnWire, uploadedOnWire, versionOnWire } from "./answers.ts";
@@ -11,7 +11,7 @@ import { secretsThatDiffer } from "./bindings.ts";
 import { deploymentBody, toScriptSettings, type UploadMetadata } from "./contract.ts";
 import { addVersion, deed, deploy, noWorker, presentVersion, presentWorker, record, type Doing } from "./deeds.ts";
 import type { Worker } from "./model.ts";
-import { UPLOADS_BYTES } from "./quota.ts";
+import { bodyMaxBytes, UPLOADS_BYTES } from "./quota.ts";
 import * as store from "./store.ts";
 import { prepareUpload, sourceOf, toAnnotations } from "./upload.ts";
 
@@ -27,9 +27,9 @@ const withSettings = (worker: Worker, metadata: UploadMetadata): Worker => ({
   settings: { ...worker.settings, ...toScriptSettings(metadata) },
 });
 
-async function put(context: ProductContext, call: AccountCall, memory: FormBudget): Promise<Response> {
+async function put(context: ProductContext, call: AccountCall, memory: BodyMemory): Promise<Response> {
   const script = call.params["script"] ?? "";
-  using room = memory.open();
+  using room = memory.open(call.account);
   const ready = await prepareUpload(context, call, script, { trigger: "upload", found: () => undefined, room });
   const done = await deed(context, call.principal, async (doing) => {
     const known = await store.findWorker(doing.tx, context.keys, doing.account.id, script);
@@ -44,9 +44,9 @@ async function put(context: ProductContext, call: AccountCall, memory: FormBudge
   return success(uploadedOnWire(done.worker, done.version));
 }
 
-async function postVersion(context: ProductContext, call: AccountCall, memory: FormBudget): Promise<Response> {
+async function postVersion(context: ProductContext, call: AccountCall, memory: BodyMemory): Promise<Response> {
   const script = call.params["script"] ?? "";
-  using room = memory.open();
+  using room = memory.open(call.account);
   const found = (worker: Worker | undefined): void => {
     if (!worker) throw noWorker(script);
   };
@@ -95,7 +95,7 @@ async function postDeployment(context: ProductContext, call: AccountCall): Promi
 /** @param context of the product */
 export function versionRoutes(context: ProductContext): Route[] {
   const { db } = context.store;
-  const memory = new FormBudget(UPLOADS_BYTES);
+  const memory = uploadMemory(UPLOADS_BYTES, bodyMaxBytes(context.quota));
   const present = async (call: AccountCall): Promise<Worker> => {
     const script = call.params["script"] ?? "";
     const worker = await store.findWorker(db, context.keys, call.account, script);
