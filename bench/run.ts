@@ -6,6 +6,7 @@ import { database } from "./database.ts";
 import { deploy } from "./deploy.ts";
 import { edge } from "./edge.ts";
 import { memory } from "./memory.ts";
+import { neighbours } from "./neighbours.ts";
 import { provisioning } from "./provisioning.ts";
 import { machine, save, table, type Group, type Row } from "./report.ts";
 
@@ -15,6 +16,7 @@ const groups: Readonly<Record<string, Group>> = {
   deploy,
   "cold-start": coldStart,
   edge: edge(values["node-client"] ? "node" : undefined),
+  neighbours,
   memory,
   database,
 };
