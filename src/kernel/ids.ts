@@ -1,6 +1,6 @@
 // Identifiers and secrets: how each looks, how it is made, how it is recognised.
 // Ids are public. Secrets carry a prefix and a checksum so that scanners can tell a leak from noise.
-import { createHash, randomBytes, randomInt, randomUUID, timingSafeEqual } from "node:crypto";
+import { randomBytes, randomInt, randomUUID } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 declare const brand: unique symbol;
@@ -71,10 +71,4 @@ export function isSecret(kind: SecretKind, text: string): boolean {
   if (text.length !== kind.length + 50 || !text.startsWith(`${kind}_`)) return false;
   const body = text.slice(0, -6);
   return text.slice(-6) === base62(BigInt(crc32(body)), 6);
-}
-
-/** Constant-time comparison of two texts of any length. */
-export function sameSecret(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
 }

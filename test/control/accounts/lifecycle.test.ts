@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { PlatformError } from "../../../src/kernel/errors.ts";
-import { testClock, type TestClock } from "../../fixtures/databases.ts";
+import { testClock } from "../../fixtures/databases.ts";
 import { openHouse, uploadBody, type House } from "../../fixtures/house.ts";
 import { startPostgres } from "../../fixtures/postgres.ts";
 import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
@@ -151,7 +151,7 @@ class Pass implements fc.AsyncCommand<Model, Real> {
   }
   check = (): boolean => true;
   async run(model: Model, real: Real): Promise<void> {
-    (real.house.clock as TestClock).advance(this.seconds * 1000);
+    real.house.clock.advance(this.seconds * 1000);
     model.now += this.seconds * 1000;
     for (const account of model.accounts) if (account.state === "temporary" && account.expiresAt <= model.now) account.state = "gone";
     if (this.reap) await real.house.control.reaper.round();
