@@ -6,6 +6,7 @@ import type { Env } from "./http/api.ts";
 import { failure } from "./http/envelope.ts";
 import { errorTable } from "./http/error-table.ts";
 import type { Metrics } from "./http/metrics.ts";
+import { checkApiOrigin } from "./http/origin.ts";
 
 export type AppOptions = {
   readonly api: Hono<Env>;
@@ -20,6 +21,16 @@ const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1
 const LOOPBACK_PEER = /^(127\.|::1$|::ffff:127\.)/;
 
 const hostOf = (context: Context<Env>): string => context.req.header("host") ?? "";
+
+function checkSite(context: Context<Env>, url: URL): Response | undefined {
+  try {
+    checkApiOrigin(context.req.raw.headers, url);
+    return undefined;
+  } catch (error) {
+    if (error instanceof PlatformError) return failure(error, url.origin);
+    throw error;
+  }
+}
 
 function checkHost(context: Context<Env>, url: URL): Response | undefined {
   const host = hostOf(context);
@@ -47,7 +58,7 @@ async function health(options: AppOptions): Promise<Response> {
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
-  app.use("/client/v4/*", async (context, next) => checkHost(context, options.url) ?? (await next()));
+  app.use("/client/v4/*", async (context, next) => checkHost(context, options.url) ?? checkSite(context, options.url) ?? (await next()));
   app.route("/client/v4", options.api);
   app.get("/healthz", (context) => checkHost(context, options.url) ?? health(options));
   app.get("/metrics", async (context) => {

@@ -23,3 +23,17 @@ export function checkOrigin(headers: Headers, url: URL): void {
   if (origin === null && site === "same-origin") return;
   throw new PlatformError("cross_site", { message: "This form was not sent from a page of this installation." });
 }
+
+/**
+ * Refuses API calls that a browser makes for another site's page; clients that are no browsers send neither header.
+ * @throws PlatformError cross_site
+ */
+export function checkApiOrigin(headers: Headers, url: URL): void {
+  const origin = headers.get("origin");
+  const site = headers.get("sec-fetch-site") ?? "none";
+  if ((origin === null || origin === url.origin) && (site === "none" || site === "same-origin")) return;
+  throw new PlatformError("cross_site", {
+    message: "Origin: the API answers to no page of another site.",
+    next: "Call it from a program, or from a page of this installation.",
+  });
+}

@@ -86,6 +86,20 @@ test("a stranger's body is never held beyond what an answer to a challenge needs
     assertRefused(await call("POST", "/provisioning/previews", { body }), "body_too_large");
   }));
 
+test("the API never answers a page of another site", () =>
+  house(async ({ call }) => {
+    const challenge = (headers: Record<string, string>) => call("POST", "/provisioning/previews/challenge", { body: "{}", headers });
+    for (const headers of [
+      { origin: "https://evil.example" },
+      { origin: "null" },
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "same-site" },
+    ])
+      assertRefused(await challenge(headers as Record<string, string>), "cross_site");
+    for (const headers of [{ origin: "http://localhost:8787", "sec-fetch-site": "same-origin" }, { "sec-fetch-site": "none" }])
+      assert.equal((await challenge(headers as Record<string, string>)).success, true);
+  }));
+
 test("a claim is refused by its own code: unknown, taken, late, too many", () =>
   house(async ({ control, clock, provision }) => {
     const secretOf = async () => (await provision()).claim.url.split("#")[1] ?? "";
