@@ -144,7 +144,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const { products, composer } = openProducts(options, foundation);
   const urlOf = urlBuilder(options);
   const ending = createEnding({ store, keys, trail, host, products, log });
-  const claims = createClaims({ store, keys, trail, tokens, composer, claimsPerDay: options.claimsPerDay });
+  const claims = createClaims({ store, keys, trail, tokens, composer, claimsPerDay: options.claimsPerDay, log });
   const admission = opening.use(
     createAdmission({ store, keys, powHashes: options.powHashes, accountsPerHourPerIp: options.accountsPerHourPerIp, log }),
   );

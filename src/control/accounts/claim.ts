@@ -2,6 +2,7 @@
 // Of any number of racing claims, and of a claim racing the end, exactly one wins: transitions.ts.
 import { PlatformError } from "../../kernel/errors.ts";
 import { isSecret } from "../../kernel/ids.ts";
+import type { Log } from "../../kernel/log.ts";
 import type { Composer } from "../composer/composer.ts";
 import type { Keys } from "../keys/keys.ts";
 import { OWNER_ACTIONS } from "../permissions/actions.ts";
@@ -21,6 +22,7 @@ export type ClaimOptions = {
   readonly tokens: Tokens;
   readonly composer: Composer;
   readonly claimsPerDay: number;
+  readonly log: Log;
 };
 
 export type Claims = {
@@ -44,7 +46,7 @@ export function refusalOf(kind: keyof typeof REFUSALS): PlatformError {
   return new PlatformError(code, { message });
 }
 
-export function createClaims({ store, keys, trail, tokens, composer, claimsPerDay }: ClaimOptions): Claims {
+export function createClaims({ store, keys, trail, tokens, composer, claimsPerDay, log }: ClaimOptions): Claims {
   const find = async (secret: string) => {
     const account = isSecret("mfc", secret)
       ? await store.db.selectFrom("accounts").selectAll().where("claim_hash", "=", keys.lookupHash(secret)).executeTakeFirst()
@@ -95,7 +97,9 @@ export function createClaims({ store, keys, trail, tokens, composer, claimsPerDa
       throw refusalOf(now.claimability.kind === "open" ? "taken" : now.claimability.kind);
     }
     // The claim stands whatever host says: it also learns of it when it next compares what it holds.
-    await composer.publish(claimed.spec).catch(() => undefined);
+    await composer.publish(claimed.spec).catch((err: unknown) => {
+      log.error({ err, account: claimed.account.id }, "host did not hear of a claim; it is told when it next asks");
+    });
     return { account: claimed.account, token: claimed.token };
   };
   return { find, take };

@@ -8,6 +8,11 @@ import type { Ending } from "./ending.ts";
 
 const TICK_MS = 250;
 const BATCH = 50;
+const MOST_AT_ONCE = 100;
+/** Bound parameters of one statement. */
+const MOST_PASSED_OVER = 500;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 60_000;
 const OPERATOR_RETENTION_MS = 90 * 86_400_000;
 const SWEEP_EVERY_TICKS = 14_400;
 /** A key this young without a row is of an account whose creation a crash cut short. */
@@ -32,9 +37,11 @@ async function due(store: Store): Promise<AccountId[]> {
   return rows.map((row) => row.id);
 }
 
-async function begun(store: Store): Promise<AccountId[]> {
-  const rows = await store.db.selectFrom("accounts").select("id").where("state", "=", "ending").orderBy("ended_at").limit(BATCH).execute();
-  return rows.map((row) => row.id);
+/** Endings to carry on, oldest first. @param passedOver under way, or to be left alone for now */
+async function begun(store: Store, passedOver: readonly AccountId[]): Promise<AccountId[]> {
+  let query = store.db.selectFrom("accounts").select("id").where("state", "=", "ending").orderBy("ended_at").limit(BATCH);
+  if (passedOver.length > 0) query = query.where("id", "not in", passedOver);
+  return (await query.execute()).map((row) => row.id);
 }
 
 /**
@@ -53,16 +60,37 @@ export async function sweepKeys(store: Store, keys: Keys, log: Log): Promise<voi
   if (foreign > 0) log.warn({ keys: foreign }, "keys of accounts that this database does not know: is MAYFLY_DATABASE_URL the right one?");
 }
 
-/** Starts the rounds; dispose to stop them and wait for the one under way. */
+/** Endings that failed, each with the time before which it is not tried again: one in trouble never holds up the others. */
+class Pauses {
+  readonly #until = new Map<AccountId, { readonly atMs: number; readonly forMs: number }>();
+
+  failed(id: AccountId): number {
+    const forMs = Math.min((this.#until.get(id)?.forMs ?? FIRST_PAUSE_MS / 2) * 2, LONGEST_PAUSE_MS);
+    this.#until.set(id, { atMs: performance.now() + forMs, forMs });
+    return forMs;
+  }
+
+  done(id: AccountId): void {
+    this.#until.delete(id);
+  }
+
+  get paused(): AccountId[] {
+    const now = performance.now();
+    return [...this.#until].filter(([, { atMs }]) => atMs > now).map(([id]) => id);
+  }
+}
+
+/** Starts the rounds; dispose to stop them and wait for what is under way. */
 export function startReaper({ store, keys, ending, log }: ReaperOptions): Reaper {
   const finishing = new Map<AccountId, Promise<void>>();
-  let ticks = 0;
+  const pauses = new Pauses();
 
   const finishOnce = async (id: AccountId): Promise<void> => {
     try {
       await ending.finish(id);
+      pauses.done(id);
     } catch (err) {
-      log.error({ err, account: id }, "an ending could not be finished; it is tried again");
+      log.error({ err, account: id, againInMs: pauses.failed(id) }, "an ending could not be finished; it is tried again");
     } finally {
       finishing.delete(id);
     }
@@ -72,16 +100,23 @@ export function startReaper({ store, keys, ending, log }: ReaperOptions): Reaper
     finishing.set(id, known);
     return known;
   };
-  const round = async (): Promise<void> => {
+  const beginDue = async (): Promise<void> => {
     for (const id of await due(store)) await ending.begin(id, "expired", null);
-    await Promise.all((await begun(store)).map(finish));
-    if (ticks++ % SWEEP_EVERY_TICKS === 0) keys.dropOperatorKeys(store.clock.now() - OPERATOR_RETENTION_MS);
+  };
+  /** Does not wait for an ending: the next that falls due must not wait for a host that hangs. */
+  const step = async (): Promise<void> => {
+    await beginDue();
+    const further =
+      finishing.size < MOST_AT_ONCE ? await begun(store, [...finishing.keys(), ...pauses.paused].slice(0, MOST_PASSED_OVER)) : [];
+    for (const id of further) void finish(id);
   };
 
   let stopped = false;
   let running: Promise<void> = Promise.resolve();
+  let steps = 0;
   const tick = (): void => {
-    running = round()
+    if (steps++ % SWEEP_EVERY_TICKS === 0) keys.dropOperatorKeys(store.clock.now() - OPERATOR_RETENTION_MS);
+    running = step()
       .catch((err: unknown) => log.error({ err }, "a round of the reaper failed"))
       .finally(() => {
         if (!stopped) setTimeout(tick, TICK_MS).unref();
@@ -89,10 +124,14 @@ export function startReaper({ store, keys, ending, log }: ReaperOptions): Reaper
   };
   tick();
   return {
-    round,
+    round: async () => {
+      await beginDue();
+      await Promise.all((await begun(store, [])).map(finish));
+    },
     [Symbol.asyncDispose]: async () => {
       stopped = true;
       await running;
+      await Promise.all(finishing.values());
     },
   };
 }
