@@ -109,7 +109,8 @@ export class Exchange {
   #send(lease: Lease): void {
     this.#lease = lease;
     this.#forget.push(onAbort(lease.ended, () => this.#cut()));
-    if (this.#asked.upgrade !== null) this.#forget.push(onAbort(lease.replaced, () => this.#cut()));
+    // A handshake is a request, which a redeploy lets finish; the socket that it makes is cut at once.
+    if (this.#asked.upgrade !== null) this.#forget.push(onAbort(lease.replaced, () => this.#outcome === "upgraded" && this.#cut()));
     if (this.#over) return;
     const { path, headers, hasBody, upgrade } = this.#asked;
     const upstream = request({
@@ -200,6 +201,7 @@ export class Exchange {
     upgrade.socket.once("close", () => this.#close());
     upgrade.socket.write(`${text}\r\n`, "latin1");
     joinSockets(upgrade.socket, upgrade.head, upstream, head, { halfOpen: false });
+    if (this.#lease?.replaced.aborted === true) upgrade.socket.destroySoon();
   }
 
   #failed(upstream: ClientRequest, error: NodeJS.ErrnoException): void {
