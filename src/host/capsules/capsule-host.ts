@@ -1,9 +1,10 @@
 // Host's side of the door: control's calls, handed to the files, the trials and the supervisor of this machine.
-// Nothing is written for an account that ended.
+// Nothing is written, tried or run for an account that ended.
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { Sandbox } from "../contract.ts";
-import type { CapsuleFiles, Trials } from "./supervisor/parts.ts";
+import type { CapsuleFiles } from "./supervisor/parts.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
+import type { Trials } from "./trials/trial.ts";
 
 export type CapsuleHostOptions = {
   readonly supervisor: Supervisor;
@@ -23,7 +24,10 @@ export function createCapsuleHost({ supervisor, files, trials, sandbox, workerdV
       return trials.validate(trial);
     },
     apply: (spec) => supervisor.apply(spec),
-    end: (tombstone) => supervisor.end(tombstone),
+    end: async (tombstone) => {
+      // The supervisor refuses new trials from its call on, so what is under way now is all there is.
+      await Promise.all([supervisor.end(tombstone), trials.end(tombstone.account)]);
+    },
     erase: (account) => supervisor.erase(account),
     usage: (account) => supervisor.usage(account),
     events: (cursor) => supervisor.events(cursor),

@@ -8,6 +8,7 @@ import type { CapsuleHost } from "../../../src/capsule/messages.ts";
 import { createCapsuleHost } from "../../../src/host/capsules/capsule-host.ts";
 import { createTrials } from "../../../src/host/capsules/trials/trial.ts";
 import { systemClock } from "../../../src/kernel/clock.ts";
+import { awaitUntil } from "../../fixtures/await-until.ts";
 import { answering, bench, get, sha256, specOf, type Bench } from "../../fixtures/capsules.ts";
 
 async function door(b: Bench): Promise<{ host: CapsuleHost } & AsyncDisposable> {
@@ -62,6 +63,25 @@ describe("a capsule host", () => {
     await assert.rejects(host.put(account, "code", hash, Buffer.from(source)), { code: "account_gone" });
     await assert.rejects(host.validate({ account, worker }), { code: "account_gone" });
     assert.equal((await host.usage(account)).diskBytes, 0);
+  });
+
+  test("trials end with their account, those that wait included", { timeout: 30_000 }, async () => {
+    await using b = await bench();
+    await using d = await door(b);
+    const source = "for (;;);";
+    const spec = specOf(source);
+    const { account, subdomain } = spec;
+    await d.host.put(account, "code", sha256(source), Buffer.from(source));
+    const worker = spec.units[0]?.services[0];
+    assert.ok(worker?.kind === "worker");
+    const trials = [1, 2].map(() => assert.rejects(d.host.validate({ account, worker }), { code: "account_gone" }));
+    await awaitUntil(() => b.sandbox.alive.size === 1, { what: "a trial runs" });
+    const began = performance.now();
+    await d.host.end({ account, subdomain, reason: "owner", endedAtMs: Date.now() });
+    assert.equal(b.sandbox.alive.size, 0);
+    assert.ok(performance.now() - began < 5_000, "the trial's own time limit is not waited for");
+    await Promise.all(trials);
+    assert.equal(b.sandbox.launches, 1);
   });
 
   test("an upload that an erasure overtakes leaves nothing", async () => {

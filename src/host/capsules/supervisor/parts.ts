@@ -1,6 +1,4 @@
 // What the supervisor is built from: the rooms beside it as narrow interfaces, and every duration it keeps.
-import type { Verdict } from "../../../capsule/messages.ts";
-import type { Trial } from "../../../capsule/spec.ts";
 import type { AccountFiles } from "../files/files.ts";
 
 /** The account directories, as far as the supervisor needs them. */
@@ -8,8 +6,6 @@ export type CapsuleFiles = Pick<
   AccountFiles,
   "missing" | "put" | "readCode" | "prepare" | "setOwner" | "materialise" | "prune" | "erase" | "diskBytes"
 >;
-
-export type Trials = { validate(trial: Trial): Promise<Verdict> };
 
 /** Durations in milliseconds, counts as they are; tests shorten them. */
 export const BOUNDS = {
@@ -23,6 +19,8 @@ export const BOUNDS = {
   waitMs: 30_000,
   /** Callers of one account that wait at once. */
   maxWaiting: 1_000,
+  /** Requests and sockets of one account in flight at once: each is a descriptor of its process, which dies without a free one. */
+  maxInFlight: 1_000,
   /** Processes that start at once. */
   maxStarting: 4,
   /** A start that takes longer no longer counts among them. */

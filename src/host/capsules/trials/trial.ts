@@ -35,8 +35,11 @@ const refuse = (diagnostics: string): Verdict => ({ ok: false, diagnostics });
 
 type Ending = { readonly exit: Exit; readonly timedOut: boolean; readonly startupMs: number };
 
-async function ending(process: Sandboxed, timeoutMs: number, startedMs: number): Promise<Ending> {
+async function ending(process: Sandboxed, timeoutMs: number, startedMs: number, over: AbortSignal): Promise<Ending> {
   let timedOut = false;
+  const kill = (): void => process.kill();
+  if (over.aborted) kill();
+  over.addEventListener("abort", kill, { once: true });
   const timer = setTimeout(() => {
     timedOut = true;
     process.kill();
@@ -46,6 +49,7 @@ async function ending(process: Sandboxed, timeoutMs: number, startedMs: number):
     return { exit, timedOut, startupMs: Math.round(performance.now() - startedMs) };
   } finally {
     clearTimeout(timer);
+    over.removeEventListener("abort", kill);
   }
 }
 
@@ -90,14 +94,29 @@ function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: numbe
   throw new PlatformError("capsule_failed", { message: "The upload could not be tried on this machine.", detail: { exit, stderr } });
 }
 
+type UnderWay = { readonly over: AbortController; readonly trials: Set<Promise<unknown>> };
+
+export type Trials = {
+  /**
+   * Starts the Worker alone. `startupMs` is wall-clock time from launch to verdict.
+   * @throws PlatformError capsule_failed when too many wait or the machine cannot run it, account_gone when `end` overtakes it.
+   */
+  validate(trial: Trial): Promise<Verdict>;
+  /** From its return on no trial of the account runs or waits; later ones are the caller's to refuse. */
+  end(account: AccountId): Promise<void>;
+};
+
 /** Tries uploads, a bounded number at once. */
-export function createTrials(options: TrialOptions): { validate(trial: Trial): Promise<Verdict> } {
+export function createTrials(options: TrialOptions): Trials {
   const { sandbox, files, clock, maxConcurrent, maxQueued, timeoutMs, memoryBytes, firstUid } = { ...DEFAULTS, ...options };
   const turns = new Turns(maxConcurrent, maxQueued);
+  const underWay = new Map<AccountId, UnderWay>();
 
-  async function run({ account, worker }: Trial, slot: number): Promise<Verdict> {
+  async function run({ account, worker }: Trial, slot: number, over: AbortSignal): Promise<Verdict> {
+    over.throwIfAborted();
     const nonce = randomBytes(24).toString("hex");
     const bytes = await moduleReader([worker], (hash) => files.readCode(account, hash));
+    over.throwIfAborted();
     const startedMs = performance.now();
     const process = await sandbox.launch({
       uid: firstUid + slot,
@@ -108,17 +127,35 @@ export function createTrials(options: TrialOptions): { validate(trial: Trial): P
       limits: { memoryBytes, cpuWeight: 100, maxProcesses: 32 },
       collectStdout: true,
     });
-    return judged(process, await ending(process, timeoutMs, startedMs), nonce, timeoutMs);
+    const end = await ending(process, timeoutMs, startedMs, over);
+    over.throwIfAborted();
+    return judged(process, end, nonce, timeoutMs);
+  }
+
+  async function untilEnd<T>(account: AccountId, work: (over: AbortSignal) => Promise<T>): Promise<T> {
+    const mine = underWay.get(account) ?? { over: new AbortController(), trials: new Set() };
+    underWay.set(account, mine);
+    const trial = work(mine.over.signal);
+    mine.trials.add(trial);
+    try {
+      return await trial;
+    } finally {
+      mine.trials.delete(trial);
+      if (mine.trials.size === 0 && underWay.get(account) === mine) underWay.delete(account);
+    }
   }
 
   return {
-    /**
-     * Starts the Worker alone. `startupMs` is wall-clock time from launch to verdict.
-     * @throws PlatformError capsule_failed when too many wait or the machine cannot run it.
-     */
     async validate(trial) {
       const problem = checkCompatibility(trial.worker.compatibilityDate, trial.worker.compatibilityFlags, clock.now());
-      return problem === null ? turns.take(trial.account, (slot) => run(trial, slot)) : refuse(problem);
+      if (problem !== null) return refuse(problem);
+      return untilEnd(trial.account, (over) => turns.take(trial.account, (slot) => run(trial, slot, over), over));
+    },
+    async end(account) {
+      const mine = underWay.get(account);
+      if (mine === undefined) return;
+      mine.over.abort(new PlatformError("account_gone", { message: "The account has ended." }));
+      await Promise.allSettled(mine.trials);
     },
   };
 }

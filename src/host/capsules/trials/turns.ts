@@ -18,16 +18,15 @@ export class Turns {
 
   /**
    * Runs the work in its turn; `slot` is a number below `maxConcurrent` that nothing else holds meanwhile.
+   * @param off calls it off while it waits: rejects with the signal's reason.
    * @throws PlatformError capsule_failed when too many wait already.
    */
-  async take<T>(account: AccountId, work: (slot: number) => Promise<T>): Promise<T> {
+  async take<T>(account: AccountId, work: (slot: number) => Promise<T>, off: AbortSignal): Promise<T> {
+    off.throwIfAborted();
     if (this.#waiting.length >= this.#maxWaiting) {
       throw new PlatformError("capsule_failed", { message: "Too many uploads are being tried at once.", retryAfterSeconds: 5 });
     }
-    const slot = await new Promise<number>((start) => {
-      this.#waiting.push({ account, start });
-      this.#next();
-    });
+    const slot = await this.#turn(account, off);
     try {
       return await work(slot);
     } finally {
@@ -35,6 +34,23 @@ export class Turns {
       this.#busy.delete(account);
       this.#next();
     }
+  }
+
+  #turn(account: AccountId, off: AbortSignal): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        reject(off.reason as Error);
+      };
+      const start = (slot: number): void => {
+        off.removeEventListener("abort", leave);
+        resolve(slot);
+      };
+      const waiting: Waiting = { account, start };
+      off.addEventListener("abort", leave, { once: true });
+      this.#waiting.push(waiting);
+      this.#next();
+    });
   }
 
   #next(): void {
