@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import type { LaunchRequest } from "../../contract.ts";
 
-const OPEN_FILES = 1024;
+/** workerd ends when it cannot accept: well above what the supervisor lets in (BOUNDS.maxInFlight), spare connections and the egress take. */
+const OPEN_FILES = 4096;
 /** In the shell's blocks of 512 bytes: 2 GiB, for one file. */
 const FILE_BLOCKS = 4 * 1024 * 1024;
 /** What workerd reserves beyond the tenant's memory before it starts: measured, it needs 600 MB to start at all. */

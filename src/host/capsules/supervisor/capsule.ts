@@ -194,6 +194,7 @@ export class Capsule implements Occupant {
     const service = known.routes.get(label);
     if (service === undefined) return { kind: "none" };
     if (this.#run !== null) {
+      if (this.#run.leases >= this.#parts.bounds.maxInFlight) return unavailable("Too many requests to this account are in flight.", 1);
       const lease = this.#run.lease(service);
       return lease === null ? unavailable("The Worker is not listening.", 5) : { kind: "lease", lease };
     }

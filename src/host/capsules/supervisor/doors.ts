@@ -47,16 +47,26 @@ async function moved(directories: SocketDirectories, name: string): Promise<bool
   return true;
 }
 
-/** Asks the process's control socket for a sign of life. */
+/**
+ * Asks the process's control socket for a sign of life. What answers may be a process that has been taken over:
+ * the whole answer has to be here within `timeoutMs`, since an idle time-out would start anew with every byte.
+ */
 export function ping(socketPath: string, timeoutMs: number, agent: Agent | false = false): Promise<boolean> {
   return new Promise((resolve) => {
-    const outgoing = request({ socketPath, path: PING_PATH, agent, timeout: timeoutMs, headers: { host: "control" } }, (incoming) => {
+    const tell = (alive: boolean): void => {
+      clearTimeout(timer);
+      resolve(alive);
+    };
+    const outgoing = request({ socketPath, path: PING_PATH, agent, headers: { host: "control" } }, (incoming) => {
       incoming.resume();
-      incoming.once("end", () => resolve(incoming.statusCode === 200));
-      incoming.once("error", () => resolve(false));
+      incoming.once("end", () => tell(incoming.statusCode === 200));
+      incoming.once("error", () => tell(false));
     });
-    outgoing.once("error", () => resolve(false));
-    outgoing.once("timeout", () => outgoing.destroy(new Error("no answer")));
+    const timer = setTimeout(() => {
+      outgoing.destroy();
+      tell(false);
+    }, timeoutMs);
+    outgoing.on("error", () => tell(false));
     outgoing.end();
   });
 }

@@ -1,5 +1,6 @@
 // The watchdog's eye on one process: it asks for a sign of life while there is anything to do, and tells
 // a loop that never yields from a process that is merely starved by its neighbours.
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Bounds } from "./parts.ts";
 import type { Run } from "./run.ts";
 
@@ -10,6 +11,8 @@ export type Finding =
   /** No lease, hardly any CPU time since the last look. */
   { readonly kind: "quiet" } | { readonly kind: "answers" } | ({ readonly kind: "hung" } & Silence);
 
+/** A process that is dying refuses at once: asked again without a pause, it would keep this one busy instead. */
+const REFUSED_PAUSE_MS = 50;
 /** CPU time between two looks below which a process without leases is at rest. */
 const REST_CPU_MS = 20;
 
@@ -51,6 +54,7 @@ export class Watch {
       // Not a share of the time: on a busy machine a loop gets little of it, and a sign of life costs next to nothing.
       const computes = silentMs >= pingMs && cpuMs >= pingMs / 4;
       if (computes || silentMs >= starvedMs) return { kind: "hung", silentMs, cpuMs, computes };
+      await sleep(REFUSED_PAUSE_MS, undefined, { ref: false });
     }
   }
 }

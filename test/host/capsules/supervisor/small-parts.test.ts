@@ -1,12 +1,14 @@
 // The small parts of the supervisor, each by itself: seals, user ids, events, labels, lookups, mishaps, timers.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { chown, copyFile, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LookupAnswer } from "../../../../src/capsule/messages.ts";
 import { BoundedMap } from "../../../../src/host/capsules/supervisor/bounded-map.ts";
-import { socketDirectories } from "../../../../src/host/capsules/supervisor/doors.ts";
+import { ping, socketDirectories } from "../../../../src/host/capsules/supervisor/doors.ts";
 import { EndTimer } from "../../../../src/host/capsules/supervisor/end-timer.ts";
 import { EventLog } from "../../../../src/host/capsules/supervisor/event-log.ts";
 import { Lookups } from "../../../../src/host/capsules/supervisor/lookups.ts";
@@ -241,6 +243,21 @@ describe("bounds of memory and paths", () => {
     const { process, host } = socketDirectories("/run/mayfly-12345678", account);
     for (const path of [process, host]) assert.ok(`${path}/control.sock`.length <= 107);
     assert.throws(() => socketDirectories(`/${"x".repeat(90)}`, account), /MAYFLY_RUN/);
+  });
+});
+
+describe("a sign of life", () => {
+  test("that never comes to its end is none, however often something of it comes", { timeout: 20_000 }, async () => {
+    await using directory = await temporaryDirectory("ping");
+    const socketPath = join(directory.path, "s");
+    const server = createServer((_, outgoing) => {
+      const drip = setInterval(() => outgoing.write("x"), 20);
+      outgoing.on("close", () => clearInterval(drip));
+    }).listen(socketPath);
+    await once(server, "listening");
+    assert.equal(await ping(socketPath, 200), false);
+    server.close();
+    server.closeAllConnections();
   });
 });
 

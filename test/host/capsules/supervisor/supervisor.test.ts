@@ -53,6 +53,17 @@ describe("a capsule", () => {
     assert.deepEqual(kinds.sort(), ["one", "one", "one", "unavailable", "unavailable"]);
   });
 
+  test("never has more requests in flight than its process has descriptors for", async () => {
+    await using b = await bench({ bounds: { maxInFlight: 2 } });
+    const { label } = await b.deploy(answering('"one"'));
+    const first = leased(await b.supervisor.open(label));
+    using second = leased(await b.supervisor.open(label));
+    assert.equal(second.account, first.account);
+    assert.equal((await b.supervisor.open(label)).kind, "unavailable");
+    first[Symbol.dispose]();
+    assert.equal(await get(b.supervisor, label), "one");
+  });
+
   test("that cannot start is unavailable with a wait, and starts once it is mended", async () => {
     await using b = await bench();
     const spec = await b.deploy("throw new Error('top');");
