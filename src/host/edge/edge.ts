@@ -116,6 +116,8 @@ export function createEdge(options: EdgeOptions): Edge {
     const headers = readRequestHeaders(incoming.rawHeaders, incoming.headers.connection, options);
     const target = from === null ? readTarget(incoming, headers.hosts) : (readAbsolute(incoming.url ?? "") ?? "The URL cannot be read");
     if (typeof target === "string") return refuse(incoming, outgoing, pages.malformed(target));
+    // Announced but never sent on, a body would swallow what comes after it.
+    if (upgrade !== null && hasBody(incoming)) return refuse(incoming, outgoing, pages.malformed("A WebSocket handshake has no body"));
     const addressed = readHost(target.authority, domain);
     if (addressed.kind === "malformed") return refuse(incoming, outgoing, pages.malformed("The Host header is not a host name"));
     if (addressed.kind === "foreign") return refuse(incoming, outgoing, pages.foreign(domain));

@@ -186,6 +186,13 @@ describe("which host is meant", () => {
     assert.match(answer, /hello$/);
   });
 
+  test("a WebSocket handshake that announces a body is refused", async () => {
+    for (const framing of ["Content-Length: 4", "Transfer-Encoding: chunked"]) {
+      const head = `GET /hello HTTP/1.1\r\nHost: ${HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${framing}\r\n\r\n`;
+      assert.match(await askRaw(running.port, head), /^HTTP\/1.1 400 [\s\S]*handshake has no body/);
+    }
+  });
+
   test("ambiguous framing is refused", async () => {
     assert.equal(await status(`POST /length HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked`), "400");
     assert.equal(await status(`POST /length HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 4\r\nContent-Length: 5`), "400");
