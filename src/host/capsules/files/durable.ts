@@ -1,9 +1,11 @@
 // Writing so that what was acknowledged survives a power cut and no path is followed through a link: temporary
 // name in the same directory, fsync of the file, rename, fsync of the directory.
+import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { chmod, lstat, mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { PlatformError } from "../../../kernel/errors.ts";
 
 /** What `temporaryName` begins with; a file of that name has no owner once its writer is gone. */
@@ -51,6 +53,22 @@ export async function syncDirectory(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+const run = promisify(execFile);
+
+/**
+ * Removes a directory that a process wrote into, following no link. Node names every entry by its whole path, so a
+ * process that has been taken over could nest directories past the longest path and stay: the system's `rm` goes from
+ * directory to directory instead.
+ */
+export async function eraseTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true, maxRetries: 3 });
+  } catch (error) {
+    if (codeOf(error) !== "ENAMETOOLONG") throw error;
+    await run("/bin/rm", ["-rf", "--", path], { env: {} });
   }
 }
 

@@ -11,7 +11,7 @@ import { PlatformError } from "../../../kernel/errors.ts";
 import { ACCOUNT_ID, SHA256_HEX, type AccountId } from "../../../kernel/ids.ts";
 import { createHash } from "node:crypto";
 import { diskUsage, giveTo, makeAccount } from "./disk.ts";
-import { diskFailure, isAbsent, openToRead, place, syncDirectory, verifyOnly } from "./durable.ts";
+import { diskFailure, eraseTree, isAbsent, openToRead, place, syncDirectory, verifyOnly } from "./durable.ts";
 import { growTree } from "./grow-tree.ts";
 import { contentTimeSeconds, treeName } from "./tree.ts";
 
@@ -168,7 +168,7 @@ export class AccountFiles {
     if (held) await Promise.allSettled(held.work);
     this.#accounts.delete(account);
     try {
-      await rm(this.directory(account), { recursive: true, force: true, maxRetries: 3 });
+      await eraseTree(this.directory(account));
       await syncDirectory(this.#root).catch((error: unknown) => {
         if (!isAbsent(error)) throw error;
       });
@@ -224,8 +224,11 @@ export class AccountFiles {
     for (const name of await readdir(directory)) {
       if (keep.has(name)) continue;
       const path = join(directory, name);
-      const { atimeMs } = await lstat(path);
-      if (this.#clock.now() - atimeMs > graceMs) await rm(path, { recursive: true, force: true });
+      // An upload under way gives its temporary file another name at any moment.
+      const stats = await lstat(path).catch((error: unknown) => {
+        if (!isAbsent(error)) throw error;
+      });
+      if (stats !== undefined && this.#clock.now() - stats.atimeMs > graceMs) await rm(path, { recursive: true, force: true });
     }
   }
 

@@ -1,10 +1,11 @@
 // The socket directories of a capsule: the process makes its sockets in `s/`, the only place that it can write,
 // and the host moves them to `h/`, where no process can put anything else in their place, before it connects.
-import { chmod, chown, lstat, mkdir, rename, rm } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, rename } from "node:fs/promises";
 import { request, type Agent } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AccountId } from "../../../kernel/ids.ts";
+import { eraseTree } from "../files/durable.ts";
 import { PING_PATH } from "../workerd/config.ts";
 
 /** Longest path of a unix socket: sun_path without its final zero. */
@@ -23,7 +24,7 @@ export function socketDirectories(runDirectory: string, account: AccountId): Soc
 
 /** Empty directories for one start: workerd never unlinks its sockets and fails where one lies. */
 export async function freshSocketDirectories(directories: SocketDirectories, uid: number, ownUsers: boolean): Promise<void> {
-  await rm(directories.top, { recursive: true, force: true });
+  await eraseTree(directories.top);
   // A capsule's user passes through to its own, and lists nothing.
   for (const open of [dirname(directories.top), directories.top]) {
     await mkdir(open, { recursive: true });

@@ -1,7 +1,6 @@
 // All capsules of this host: who answers at a label, what control was told and tells us, who must stop.
 // An account that ended never comes back here, and one account's trouble never makes another wait.
 import { mkdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CapsuleControl, CapsuleEvent, HeldAccount, LookupAnswer, Usage } from "../../../capsule/messages.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
@@ -19,6 +18,7 @@ import { Lookups } from "./lookups.ts";
 import { createMeasures, type Measures } from "./measures.ts";
 import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
 import { startRun, type Run, type RunParts } from "./run.ts";
+import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
 import { subdomainOf } from "./standing.ts";
 import { UserIds } from "../files/user-ids.ts";
@@ -113,7 +113,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
       await capsule.end(tombstone);
       this.#forget(capsule);
     }
-    await rm(socketDirectories(this.#options.runDirectory, tombstone.account).top, { recursive: true, force: true });
+    await eraseTree(socketDirectories(this.#options.runDirectory, tombstone.account).top);
   }
 
   /** Removes what the account has on disk. Idempotent. @throws PlatformError capsule_failed while the account lives here */
@@ -123,7 +123,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
     }
     this.#ended.markErased(account);
     await this.#options.files.erase(account);
-    await rm(socketDirectories(this.#options.runDirectory, account).top, { recursive: true, force: true });
+    await eraseTree(socketDirectories(this.#options.runDirectory, account).top);
     this.#users?.release(account);
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, open, readFile, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -281,6 +281,23 @@ describe("erasing", () => {
     while ((await files.diskBytes(account)) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await files.erase(account);
     await upload;
+    assert.deepEqual(await readdir(join(data, "accounts")), []);
+  });
+
+  test("directories nested past the longest path go too", { skip: process.platform !== "linux" && "needs /proc/self/fd" }, async (t) => {
+    const { files, account, data } = await scene(t);
+    await files.prepare(account);
+    // As a process does that goes from directory to directory: each is made below the one that is open.
+    let at = await open(join(files.directory(account), "state"), "r");
+    for (let depth = 0; depth < 30; depth++) {
+      const child = `/proc/self/fd/${at.fd}/${"x".repeat(200)}`;
+      await mkdir(child);
+      const next = await open(child, "r");
+      await at.close();
+      at = next;
+    }
+    await at.close();
+    await files.erase(account);
     assert.deepEqual(await readdir(join(data, "accounts")), []);
   });
 
