@@ -1,4 +1,5 @@
-// Two sockets that have become one: bytes pass both ways with back-pressure, and neither outlives the other.
+// Two sockets that have become one: bytes pass both ways with back-pressure, and neither outlives the other for more
+// than a moment, whatever its far end does.
 import { ServerResponse, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -22,10 +23,19 @@ export function joinSockets(a: Duplex, headA: Buffer, b: Duplex, headB: Buffer, 
   follow(b, a, options);
 }
 
-/** Closes once everything written has gone out. */
+/** A far end that reads nothing would otherwise keep the descriptor for as long as it likes. */
+const FINISH_WITHIN_MS = 10_000;
+
+/** Closes once everything written has gone out, or has had its time. */
 function finish(socket: Flushing): void {
-  if (socket.destroySoon === undefined) socket.destroy();
-  else socket.destroySoon();
+  if (socket.destroyed) return;
+  if (socket.destroySoon === undefined) {
+    socket.destroy();
+    return;
+  }
+  socket.destroySoon();
+  const timer = setTimeout(() => socket.destroy(), FINISH_WITHIN_MS).unref();
+  socket.once("close", () => clearTimeout(timer));
 }
 
 function follow(from: Duplex, to: Duplex, { halfOpen }: JoinOptions): void {

@@ -43,6 +43,7 @@ export type Egress = EgressFactory & {
 };
 
 const MAX_CONNECTIONS = 512;
+const TOO_MANY = "error code: 503\nToo many sockets of this account are open to the outside. Close some, then try again.";
 const NOT_A_TARGET = "error code: 400\nThe request names no host that could be called.";
 
 /** Bounds the requests of one account to hosts of this installation: nothing tells a loop apart but their number. */
@@ -153,6 +154,7 @@ class CapsuleEgress {
         outward.destroy();
         return;
       }
+      if (!this.#outward.hold(outward)) return refuseTunnel(socket, 503, TOO_MANY);
       socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
       joinSockets(socket, head, outward, Buffer.alloc(0), { halfOpen: true });
     } catch (error) {
@@ -186,6 +188,7 @@ export function createEgress(options: EgressOptions): Egress {
     ports: new Set(options.ports ?? [80, 443]),
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     firstByteTimeoutMs: options.firstByteTimeoutMs ?? 100_000,
+    maxJoined: options.maxConnections ?? MAX_CONNECTIONS,
     edgeDomain: options.edgeDomain,
     ...(options.connect === undefined ? {} : { connect: options.connect }),
     ...(options.ca === undefined ? {} : { ca: options.ca }),

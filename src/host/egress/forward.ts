@@ -68,11 +68,15 @@ export type OutwardOptions = DialOptions & {
   readonly edgeDomain: string;
   /** From the end of the request until the first byte of the response. */
   readonly firstByteTimeoutMs: number;
+  /** Sockets to the outside that one capsule may have joined to its own. */
+  readonly maxJoined: number;
 };
 
 /** The way out of one capsule: its own connections, shared with no other. */
 export type Outward = {
   forward(target: Target, incoming: IncomingMessage, outgoing: ServerResponse, upgrade: { socket: Duplex; head: Buffer } | null): void;
+  /** Counts a socket that is about to be joined to one of the capsule's; when there are too many it is destroyed and the answer is false. */
+  hold(socket: Duplex): boolean;
   close(): void;
 };
 
@@ -147,8 +151,19 @@ export function openOutward(options: OutwardOptions): Outward {
     );
   const plain = agentFor(false);
   const secure = agentFor(true);
+  // Not bounded by the capsule's own connections: a far end that reads nothing outlives the capsule's side for a while.
   const joined = new Set<Duplex>();
+  const hold = (socket: Duplex): boolean => {
+    if (joined.size >= options.maxJoined) {
+      socket.destroy();
+      return false;
+    }
+    joined.add(socket);
+    socket.once("close", () => joined.delete(socket));
+    return true;
+  };
   return {
+    hold,
     forward: (target, incoming, outgoing, upgrade) => {
       let switched = false;
       const upstream = request({
@@ -175,7 +190,7 @@ export function openOutward(options: OutwardOptions): Outward {
       });
       upstream.on("upgrade", (response, socket, head) => {
         upstream.setTimeout(0);
-        if (upgrade === null) {
+        if (upgrade === null || !hold(socket)) {
           socket.destroy();
           const { status, text } = explain(undefined);
           say(outgoing, status, text);
@@ -187,8 +202,6 @@ export function openOutward(options: OutwardOptions): Outward {
         switched = true;
         outgoing.detachSocket(upgrade.socket as Socket);
         upgrade.socket.write(`${text}\r\n`, "latin1");
-        joined.add(socket);
-        socket.once("close", () => joined.delete(socket));
         joinSockets(upgrade.socket, upgrade.head, socket, head, { halfOpen: false });
       });
       outgoing.on("close", () => {

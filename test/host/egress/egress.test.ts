@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request, type IncomingMessage, type Server } from "node:http";
 import { existsSync, statSync } from "node:fs";
-import { connect, createServer as createTcpServer, type AddressInfo, type Server as TcpServer } from "node:net";
+import { connect, createServer as createTcpServer, type AddressInfo, Socket, type Server as TcpServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
@@ -57,6 +57,12 @@ export default {
   },
 };
 `;
+
+/** A connection whose far end takes nothing. */
+class Deaf extends Socket {
+  override _write(): void {}
+  override _writev(): void {}
+}
 
 const PUBLIC = "93.184.215.14";
 const account = newAccountId();
@@ -237,6 +243,35 @@ describe("to the outside", () => {
     assert.equal((await ask(running.port, `/connect?to=${encodeURIComponent("example.com:443")}`)).body, "ping pong");
     const refused = await ask(running.port, `/connect?to=${encodeURIComponent("10.0.0.1:443")}`);
     assert.equal(refused.status, 599);
+  });
+
+  test("a far end that reads nothing keeps no socket of an egress that is closed", { timeout: 20_000 }, async (t) => {
+    const deaf = createTcpServer((socket) => socket.on("error", () => {}).resume()).listen(0, "127.0.0.1");
+    t.after(() => deaf.close());
+    await once(deaf, "listening");
+    const nears: Deaf[] = [];
+    const outside = createEgress({
+      inner: running.edge.inner,
+      edgeDomain: DOMAIN,
+      log: createLog("test", "silent"),
+      lookup: async () => [PUBLIC],
+      connect: () => {
+        const near = new Deaf();
+        nears.push(near);
+        return near.connect(portOf(deaf), "127.0.0.1");
+      },
+    });
+    const path = join(directory.path, "deaf.sock");
+    const other = await outside.open(newAccountId(), path, { maxInnerRequests: 1 });
+    const client = connect(path);
+    t.after(() => client.destroy());
+    client.write("CONNECT example.com:443 HTTP/1.1\r\n\r\n");
+    const [head] = (await once(client, "data")) as [Buffer];
+    assert.match(head.toString(), /^HTTP\/1.1 200/);
+    client.write("unread");
+    await awaitUntil(() => nears[0]?.writableLength === 6, { what: "the bytes wait to leave" });
+    await other[Symbol.asyncDispose]();
+    await awaitUntil(() => nears.every((near) => near.destroyed), { what: "no socket is left" });
   });
 
   test("requests and bytes are counted", () => {
