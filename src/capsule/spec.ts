@@ -15,7 +15,7 @@ const hash = z.string().regex(SHA256_HEX);
 /** Of our making, never a tenant's: a service of the process. */
 const serviceId = z.string().regex(/^[a-z][a-z0-9-]{0,79}$/);
 
-/** The bytes of a module: uploaded ones by hash in `code/`, ours by key in `host/capsules/runtime/`. */
+/** The bytes of a module: uploaded ones by hash in `code/`, ours by key in `host/capsules/workerd/runtime/`. */
 const source = z.union([z.object({ hash }), z.object({ runtime: z.enum(["absent-service"]) })]);
 
 const moduleKind = z.enum(["esm", "commonjs", "text", "data", "wasm", "json"]);
