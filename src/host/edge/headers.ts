@@ -1,6 +1,7 @@
 // What passes between a caller and a Worker. Headers by which the platform speaks to Workers are never taken
 // from a caller or a Worker, hop-by-hop ones end here, and a response can set cookies for its own host only.
 import { randomFillSync } from "node:crypto";
+import { HOP_BY_HOP } from "../hop-by-hop.ts";
 
 /** What the platform says about a request, in place of whatever the caller wrote. */
 export type Statement = {
@@ -17,17 +18,6 @@ export type HeaderNames = {
   readonly forwardedProtoHeader: string;
 };
 
-const HOP_BY_HOP = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 const REPLACED = new Set(["cdn-loop", "expect", "forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"]);
 const FORBIDDEN_RESPONSE = new Set([...HOP_BY_HOP, "server", "cf-ray"]);
 

@@ -7,6 +7,7 @@ import { callbackify } from "node:util";
 import { joinSockets } from "../edge/tunnel.ts";
 import { dial, DialError, type DialFailure, type DialOptions } from "./dial.ts";
 import type { Target } from "./target.ts";
+import { HOP_BY_HOP } from "../hop-by-hop.ts";
 
 /** Status and Cloudflare's error number, where it has one. */
 const FAILURES: Record<DialFailure, readonly [status: number, code: number]> = {
@@ -21,16 +22,8 @@ const FAILURES: Record<DialFailure, readonly [status: number, code: number]> = {
 };
 
 const NOT_FORWARDED = new Set([
-  "connection",
+  ...HOP_BY_HOP,
   "host",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
   // What only the platform may say about a request.
   "cdn-loop",
   "cf-connecting-ip",
@@ -107,7 +100,8 @@ function copy(raw: readonly string[], keep: (lower: string) => boolean): string[
 }
 
 function requestHeaders(target: Target, incoming: IncomingMessage, options: OutwardOptions, upgrade: boolean): string[] {
-  const flat = copy(incoming.rawHeaders, (lower) => !NOT_FORWARDED.has(lower));
+  // The request of a handshake has no body, whatever length it names.
+  const flat = copy(incoming.rawHeaders, (lower) => !NOT_FORWARDED.has(lower) && !(upgrade && lower === "content-length"));
   flat.unshift("Host", target.authority);
   flat.push("CF-Worker", options.edgeDomain);
   if (upgrade) flat.push("Connection", "Upgrade", "Upgrade", incoming.headers.upgrade ?? "websocket");
@@ -116,16 +110,6 @@ function requestHeaders(target: Target, incoming: IncomingMessage, options: Outw
     flat.push("Content-Length", "0");
   return flat;
 }
-
-const HOP_BY_HOP = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-connection",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 function answer(response: IncomingMessage, outgoing: ServerResponse): void {
   try {

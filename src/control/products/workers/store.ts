@@ -136,6 +136,18 @@ export async function heldFiles(db: Db, account: AccountId): Promise<{ code: Ver
   };
 }
 
+/** The columns of a Worker that change. */
+const mutable = (keys: Keys, account: AccountId, worker: Worker) => ({
+  modified_at: worker.modifiedAtMs,
+  subdomain_enabled: Number(worker.subdomainEnabled),
+  previews_enabled: Number(worker.previewsEnabled),
+  settings: seal(keys, account, "worker settings", worker.settings),
+  active_version_id: worker.activeVersionId,
+  latest_version_id: worker.latestVersionId,
+  versions_made: worker.versionsMade,
+  deployments_made: worker.deploymentsMade,
+});
+
 export async function insertWorker(tx: Tx, keys: Keys, account: AccountId, worker: Worker): Promise<void> {
   await tx
     .insertInto("workers")
@@ -144,14 +156,7 @@ export async function insertWorker(tx: Tx, keys: Keys, account: AccountId, worke
       account_id: account,
       name: worker.name,
       created_at: worker.createdAtMs,
-      modified_at: worker.modifiedAtMs,
-      subdomain_enabled: Number(worker.subdomainEnabled),
-      previews_enabled: Number(worker.previewsEnabled),
-      settings: seal(keys, account, "worker settings", worker.settings),
-      active_version_id: worker.activeVersionId,
-      latest_version_id: worker.latestVersionId,
-      versions_made: worker.versionsMade,
-      deployments_made: worker.deploymentsMade,
+      ...mutable(keys, account, worker),
     })
     .execute();
 }
@@ -159,16 +164,7 @@ export async function insertWorker(tx: Tx, keys: Keys, account: AccountId, worke
 export async function updateWorker(tx: Tx, keys: Keys, account: AccountId, worker: Worker): Promise<void> {
   await tx
     .updateTable("workers")
-    .set({
-      modified_at: worker.modifiedAtMs,
-      subdomain_enabled: Number(worker.subdomainEnabled),
-      previews_enabled: Number(worker.previewsEnabled),
-      settings: seal(keys, account, "worker settings", worker.settings),
-      active_version_id: worker.activeVersionId,
-      latest_version_id: worker.latestVersionId,
-      versions_made: worker.versionsMade,
-      deployments_made: worker.deploymentsMade,
-    })
+    .set(mutable(keys, account, worker))
     .where("account_id", "=", account)
     .where("id", "=", worker.id)
     .execute();
