@@ -1,7 +1,7 @@
 // Starts control and host as two processes, keeps both running, and prints what each reader needs to go on.
 // The host's environment carries no master key and no database address.
 import { fork, type ChildProcess } from "node:child_process";
-import { rmSync } from "node:fs";
+import { rmSync, rmdirSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -88,6 +88,17 @@ async function claimRun(run: string): Promise<void> {
   server.unref();
 }
 
+/** Takes the sockets away. Never recursively from the top: a host that was killed leaves the accounts mounted below it. */
+function leaveRun(run: string): void {
+  for (const name of ["c", "pids"]) rmSync(join(run, name), { recursive: true, force: true });
+  for (const name of ["main.sock", "host.sock", "control.sock"]) rmSync(join(run, name), { force: true });
+  try {
+    rmdirSync(run);
+  } catch {
+    // Something else lies in it; the next start sweeps.
+  }
+}
+
 type Facts = { readonly url: string; readonly edge: string; readonly control: Ready; readonly host: Ready; readonly dataHint: string };
 
 function print({ url, edge, control, host, dataHint }: Facts): void {
@@ -124,6 +135,7 @@ async function main(): Promise<void> {
     stopping = true;
     await control.stop();
     await host.stop();
+    leaveRun(config.run);
     process.exit(code);
   };
   process.on("SIGTERM", () => void stop(0)).on("SIGINT", () => void stop(0));
