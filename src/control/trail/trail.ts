@@ -42,12 +42,22 @@ export type TrailLine = {
   readonly outcome: string;
   readonly reason: string | null;
   readonly count: number;
+  /** What the tenant wrote, while its key exists; null where there is nothing, or nothing for the tenant to read. */
+  readonly text: string | null;
 };
 
 export function openTrail(db: Kysely<Schema>, keys: Keys): Trail {
   const sealed = (entry: Entry): Buffer | null => {
     if (entry.tenantText !== undefined && entry.account !== null) return keys.sealFor(entry.account, "trail", entry.tenantText);
     return entry.operatorText === undefined ? null : keys.sealForOperator(entry.at, entry.operatorText);
+  };
+  const opened = (account: AccountId, box: Uint8Array): string | null => {
+    try {
+      return keys.openFor(account, "trail", box);
+    } catch {
+      // Sealed for the operator, or the account's key is gone.
+      return null;
+    }
   };
   return {
     append: async (tx, entry) => {
@@ -72,14 +82,19 @@ export function openTrail(db: Kysely<Schema>, keys: Keys): Trail {
     read: async (account, page) => {
       const rows = await db
         .selectFrom("trail")
-        .select(["id", "at", "actors", "token_id", "action", "resource", "outcome", "reason", "count"])
+        .select(["id", "at", "actors", "token_id", "action", "resource", "outcome", "reason", "count", "sealed"])
         .where("account_id", "=", account)
         .orderBy("at", "desc")
         .orderBy("id")
         .limit(page.limit)
         .offset(page.offset)
         .execute();
-      return rows.map(({ actors, token_id, ...row }) => ({ ...row, actors: JSON.parse(actors) as string[], token: token_id }));
+      return rows.map(({ actors, token_id, sealed, ...row }) => ({
+        ...row,
+        actors: JSON.parse(actors) as string[],
+        token: token_id,
+        text: sealed && opened(account, sealed),
+      }));
     },
   };
 }
