@@ -1,6 +1,6 @@
 // The life of an account as pure functions: temporary → claimed, temporary | claimed → ending → deleted.
 // transitions.ts performs what these decide, one SQL statement each.
-import type { CapsuleLimits, Tombstone } from "../../capsule/spec.ts";
+import type { Tombstone } from "../../capsule/spec.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { EndReason } from "../store/schema.ts";
 import type { Account } from "../store/store.ts";
@@ -52,6 +52,3 @@ export function lifetimeSeconds(header: string | null, bounds: LifetimeBounds): 
   }
   return seconds;
 }
-
-/** Limits of the account's process; the same for every account today. */
-export type LimitSettings = CapsuleLimits;
