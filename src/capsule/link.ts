@@ -1,5 +1,5 @@
 // The wire under the door: JSON over HTTP on a unix socket that only this installation's user can open.
-// `put` streams its body; every other call is one JSON message each way. Failures cross as codes of the error table.
+// `put` streams its body, `follow` and `tail` their answers; every other call is one JSON message each way. Failures cross as codes of the error table.
 import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { chmodSync, rmSync } from "node:fs";
 import { Readable } from "node:stream";
@@ -19,6 +19,7 @@ import {
   type CapsuleControl,
   type CapsuleHost,
 } from "./messages.ts";
+import { followQuery, logPage, logQuery, metricsMinute, metricsQuery, tailQuery } from "./logs.ts";
 import { accountId, capsuleSpec, tombstone, trial } from "./spec.ts";
 
 const serving = z.object({ serving: z.number() });
@@ -36,7 +37,9 @@ const HOST_CALLS = {
   usage: { input: accountId, output: usage },
   events: { input: z.number().int(), output: z.array(capsuleEvent) },
   status: { input: nothing, output: hostStatus },
-  metrics: { input: nothing, output: z.string() },
+  prometheus: { input: nothing, output: z.string() },
+  logs: { input: logQuery, output: logPage },
+  metrics: { input: metricsQuery, output: z.array(metricsMinute) },
 } satisfies Record<string, Call>;
 
 const CONTROL_CALLS = {
@@ -48,6 +51,11 @@ const wireError = z.object({
   code: z.string().refine((code): code is ErrorCode => code in ERRORS),
   message: z.string(),
 });
+
+function toError(answer: string): PlatformError {
+  const { code, message } = wireError.parse(JSON.parse(answer));
+  return new PlatformError(code, { message });
+}
 
 /** A connection to the other wing; calls fail with `capsule_failed` while it is down. */
 class Link {
@@ -65,21 +73,31 @@ class Link {
 
   async send(path: string, body: string | Uint8Array | Readable): Promise<string> {
     try {
-      const { status, answer } = await this.#exchange(path, body);
-      if (status === 200) return answer;
-      const error = wireError.parse(JSON.parse(answer));
-      throw new PlatformError(error.code, { message: error.message });
+      const incoming = await this.#exchange(path, body);
+      const answer = await text(incoming);
+      if (incoming.statusCode === 200) return answer;
+      throw toError(answer);
     } catch (cause) {
       if (cause instanceof PlatformError) throw cause;
       throw new PlatformError("capsule_failed", { message: "The part of this installation that runs Workers does not answer.", cause });
     }
   }
 
-  #exchange(path: string, body: string | Uint8Array | Readable): Promise<{ status: number; answer: string }> {
+  /** The answer as it comes; destroying it tells the other side. */
+  async open(path: string, body: string): Promise<Readable> {
+    try {
+      const incoming = await this.#exchange(path, body);
+      if (incoming.statusCode === 200) return incoming;
+      throw toError(await text(incoming));
+    } catch (cause) {
+      if (cause instanceof PlatformError) throw cause;
+      throw new PlatformError("capsule_failed", { message: "The part of this installation that runs Workers does not answer.", cause });
+    }
+  }
+
+  #exchange(path: string, body: string | Uint8Array | Readable): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath: this.#socketPath, path, method: "POST", agent: this.#agent }, (incoming) => {
-        text(incoming).then((answer) => resolve({ status: incoming.statusCode ?? 0, answer }), reject);
-      });
+      const outgoing = request({ socketPath: this.#socketPath, path, method: "POST", agent: this.#agent }, resolve);
       outgoing.on("error", reject);
       if (body instanceof Readable) pipeline(body, outgoing).catch(reject);
       else outgoing.end(body);
@@ -106,7 +124,11 @@ export function connectHost(socketPath: string): CapsuleHost & Disposable {
     usage: (account) => call("usage", account),
     events: (cursor) => call("events", cursor),
     status: () => call("status", null),
-    metrics: () => call("metrics", null),
+    prometheus: () => call("prometheus", null),
+    logs: (query) => call("logs", query),
+    follow: (query) => link.open("/follow", JSON.stringify(query)),
+    tail: (query) => link.open("/tail", JSON.stringify(query)),
+    metrics: (query) => call("metrics", query),
     [Symbol.dispose]: () => link.close(),
   };
 }
@@ -138,6 +160,12 @@ async function reply(answer: Answer, onBug: (error: unknown) => void, incoming: 
     body = { code: known.code, message: known.message };
   }
   incoming.resume();
+  if (body instanceof Readable) {
+    outgoing.writeHead(status, { "content-type": "application/x-ndjson" }).flushHeaders();
+    // Whichever side goes first takes the other along: neither an abandoned stream nor a cut answer is an error here.
+    pipeline(body, outgoing).catch(() => {});
+    return;
+  }
   outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }
 
@@ -185,8 +213,16 @@ export function serveHost(socketPath: string, host: CapsuleHost, onBug: (error: 
           return host.events(await parse(z.number().int(), incoming));
         case "status":
           return host.status();
+        case "prometheus":
+          return host.prometheus();
+        case "logs":
+          return host.logs(await parse(logQuery, incoming));
+        case "follow":
+          return host.follow(await parse(followQuery, incoming));
+        case "tail":
+          return host.tail(await parse(tailQuery, incoming));
         case "metrics":
-          return host.metrics();
+          return host.metrics(await parse(metricsQuery, incoming));
         default:
           throw new PlatformError("route_not_found", { message: `The host has no call ${name}.` });
       }

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Readable } from "node:stream";
 import type { AccountId } from "../kernel/ids.ts";
+import type { FollowQuery, LogPage, LogQuery, MetricsMinute, MetricsQuery, TailQuery } from "./logs.ts";
 import { accountId, capsuleSpec, tombstone, type CapsuleSpec, type Tombstone, type Trial } from "./spec.ts";
 
 /** Where uploaded bytes lie in the account's directory. */
@@ -75,11 +76,18 @@ export type CapsuleHost = {
   /** Removes the account's directory. Only after `end`. */
   erase(account: AccountId): Promise<void>;
   usage(account: AccountId): Promise<Usage>;
+  /** What is kept of the account's log. */
+  logs(query: LogQuery): Promise<LogPage>;
+  /** `followLine`s as they come, one JSON a line, until the reader goes or the account ends; a slow reader misses some and is told. */
+  follow(query: FollowQuery): Promise<Readable>;
+  /** Invocations of a Worker as `wrangler tail` prints them, one JSON a line; as `follow` otherwise. */
+  tail(query: TailQuery): Promise<Readable>;
+  metrics(query: MetricsQuery): Promise<MetricsMinute[]>;
   /** Events after the cursor; waits up to 25 s for the first. A cursor of another host life starts anew. */
   events(cursor: number): Promise<CapsuleEvent[]>;
   status(): Promise<HostStatus>;
   /** Prometheus text of the host process. */
-  metrics(): Promise<string>;
+  prometheus(): Promise<string>;
 };
 
 export const lookupAnswer = z.discriminatedUnion("kind", [

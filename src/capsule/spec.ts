@@ -37,9 +37,13 @@ const binding = z.discriminatedUnion("kind", [
   }),
 ]);
 
+/** What a service runs, as its owner calls it: for logs, never for names of anything. Null for a service of ours. */
+const origin = z.object({ script: z.string(), version: z.string() }).nullable();
+
 const workerService = z.object({
   kind: z.literal("worker"),
   id: serviceId,
+  origin,
   code: z.union([
     /** The first module is the entry point. */
     z.object({ format: z.literal("modules"), modules: z.array(module).min(1) }),
@@ -53,6 +57,7 @@ const workerService = z.object({
 const assetsService = z.object({
   kind: z.literal("assets"),
   id: serviceId,
+  origin,
   /** URL path, percent-decoded, beginning with a slash → bytes in `assets/`. */
   files: z.array(z.object({ path: z.string().startsWith("/"), hash })),
   /** JSON for workerd's asset service: html_handling, not_found_handling, run_worker_first, headers, redirects. */

@@ -11,7 +11,7 @@ import { checkApiOrigin } from "./http/origin.ts";
 export type AppOptions = {
   readonly api: Hono<Env>;
   readonly pages: Hono<Env>;
-  readonly host: Pick<CapsuleHost, "status" | "metrics">;
+  readonly host: Pick<CapsuleHost, "status" | "prometheus">;
   readonly metrics: Metrics;
   readonly url: URL;
   readonly databaseAnswers: () => Promise<boolean>;
@@ -68,7 +68,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     // A name of a stranger's that resolves to this machine is no way in for pages of theirs.
     const elsewhere = checkHost(context, options.url);
     if (elsewhere) return elsewhere;
-    const host = await options.host.metrics().catch(() => "");
+    const host = await options.host.prometheus().catch(() => "");
     return context.text((await options.metrics.text()) + host, 200, { "content-type": "text/plain; version=0.0.4" });
   });
   app.get("/errors", (context) =>

@@ -9,6 +9,8 @@ import type { AccountId } from "../kernel/ids.ts";
 export type Lease = Disposable & {
   readonly account: AccountId;
   readonly generation: number;
+  /** Id of the spec's service that answers. */
+  readonly service: string;
   /** Unix socket of the Worker version that answers for the label, reached through `agent`. */
   readonly socketPath: string;
   readonly agent: Agent;

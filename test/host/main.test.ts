@@ -122,7 +122,7 @@ describe("the host process", () => {
     assert.equal(hello.body, `hello from ${label}.mayfly.localhost`);
     assert.equal((await h.host.status()).rung, h.ready.rung);
     assert.match((await h.host.status()).workerd, /^workerd \d{4}-/);
-    assert.match(await h.host.metrics(), /mayfly_edge_requests_total\{outcome="proxied",status="2"\} 1/);
+    assert.match(await h.host.prometheus(), /mayfly_edge_requests_total\{outcome="proxied",status="2"\} 1/);
     await h.host.end({ account, subdomain, reason: "task-done", endedAtMs: Date.now() });
     assert.equal((await h.get(label)).status, 410);
     await h.host.erase(account);

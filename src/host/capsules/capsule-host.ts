@@ -1,6 +1,7 @@
 // Host's side of the door: control's calls, handed to the files, the trials and the supervisor of this machine.
 // Nothing is written, tried or run for an account that ended.
 import type { CapsuleHost } from "../../capsule/messages.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 import type { Sandbox } from "../contract.ts";
 import type { CapsuleFiles } from "./supervisor/parts.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
@@ -13,6 +14,10 @@ export type CapsuleHostOptions = {
   readonly sandbox: Pick<Sandbox, "rung" | "missing">;
   /** What `workerd --version` prints. */
   readonly workerdVersion: string;
+};
+
+const notThereYet = (): never => {
+  throw new PlatformError("product_unavailable", { message: "Logs are not kept here yet." });
 };
 
 export function createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion }: CapsuleHostOptions): CapsuleHost {
@@ -30,6 +35,10 @@ export function createCapsuleHost({ supervisor, files, trials, sandbox, workerdV
     },
     erase: (account) => supervisor.erase(account),
     usage: (account) => supervisor.usage(account),
+    logs: notThereYet,
+    follow: notThereYet,
+    tail: notThereYet,
+    metrics: notThereYet,
     events: (cursor) => supervisor.events(cursor),
     status: async () => ({
       rung: sandbox.rung,
@@ -38,6 +47,6 @@ export function createCapsuleHost({ supervisor, files, trials, sandbox, workerdV
       known: supervisor.known,
       missing: [...sandbox.missing],
     }),
-    metrics: () => supervisor.measures.registry.metrics(),
+    prometheus: () => supervisor.measures.registry.metrics(),
   };
 }

@@ -53,7 +53,7 @@ describe("a capsule host", () => {
     const usage = await host.usage(account);
     assert.equal(usage.hot, true);
     assert.deepEqual(await host.status(), { rung: "none", workerd: "workerd 1", hot: 1, known: 1, missing: ["everything"] });
-    const metrics = await host.metrics();
+    const metrics = await host.prometheus();
     assert.match(metrics, /^mayfly_capsules_hot 1$/m);
     assert.match(metrics, /^mayfly_capsule_starts_total 1$/m);
 

@@ -48,6 +48,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
       const lease = {
         account,
         generation: 1,
+        service: "w-test",
         socketPath,
         agent,
         ended: ended.signal,

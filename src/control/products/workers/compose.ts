@@ -20,6 +20,7 @@ type ServiceBinding = Extract<StoredBinding, { type: "service" }>;
 
 /** How the references in a Worker's bindings are resolved: by the account's rows, or for a trial. */
 export type Surroundings = {
+  readonly script: string;
   readonly target: (binding: ServiceBinding) => Target;
   readonly assets: string;
   readonly versionMetadata: { readonly id: string; readonly tag: string; readonly timestamp: string };
@@ -60,6 +61,7 @@ export function composeWorker(
   return {
     kind: "worker",
     id,
+    origin: { script: around.script, version: around.versionMetadata.id },
     code:
       code.format === "modules"
         ? { format: "modules", modules: code.modules.map(({ name, kind, hash }) => ({ name, kind, source: { hash } })) }
@@ -93,6 +95,7 @@ function servicesOf(one: Live, live: ReadonlyMap<string, Live>): Service[] {
   const { worker, version } = one;
   const id = workerServiceId(worker.id, version.number);
   const service = composeWorker(id, version, {
+    script: worker.name,
     target: (binding) => targetOf(binding, live),
     assets: assetsServiceId(worker.id, version.number),
     versionMetadata: { id: version.id, tag: version.annotations["workers/tag"] ?? "", timestamp: iso(version.createdAtMs) },
@@ -101,6 +104,7 @@ function servicesOf(one: Live, live: ReadonlyMap<string, Live>): Service[] {
   const assets: Service = {
     kind: "assets",
     id: assetsServiceId(worker.id, version.number),
+    origin: { script: worker.name, version: version.id },
     files: version.assets.files.map(({ path, hash }) => ({ path, hash })),
     config: version.assets.config,
     worker: service ? id : null,
@@ -111,6 +115,7 @@ function servicesOf(one: Live, live: ReadonlyMap<string, Live>): Service[] {
 const absentService: WorkerService = {
   kind: "worker",
   id: ABSENT,
+  origin: null,
   code: { format: "modules", modules: [{ name: "absent-service.js", kind: "esm", source: { runtime: "absent-service" } }] },
   compatibilityDate: "2026-01-01",
   compatibilityFlags: [],

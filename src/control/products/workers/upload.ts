@@ -175,6 +175,7 @@ type Settled = { readonly assets: VersionAssets | null; readonly bindings: reado
 /** Starts the script once, away from everything. @throws PlatformError invalid_upload with the runtime's own words */
 export async function tryVersion(context: ProductContext, call: AccountCall, version: Parameters<typeof composeWorker>[1]): Promise<Tried> {
   const worker = composeWorker(TRIAL_SERVICE, version, {
+    script: TRIAL_SERVICE,
     target: () => ({ service: TRIAL_SERVICE }),
     assets: TRIAL_SERVICE,
     versionMetadata: { id: "", tag: "", timestamp: "" },

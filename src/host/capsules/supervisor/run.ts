@@ -89,6 +89,7 @@ export class Run {
     return {
       account: this.account,
       generation: this.generation,
+      service,
       ...door,
       ended: this.#ended.signal,
       replaced: this.#replaced.signal,

@@ -190,7 +190,14 @@ describe("a redeploy", () => {
     await using b = await bench();
     const { label, account, subdomain } = await b.deploy(answering('"v1"'));
     const spec = specOf(answering('"v2"'), { account, subdomain, generation: 2 });
-    spec.units[0]?.services.push({ kind: "assets", id: "a1", files: [{ path: "/x", hash: "0".repeat(64) }], config: "{}", worker: null });
+    spec.units[0]?.services.push({
+      kind: "assets",
+      id: "a1",
+      origin: null,
+      files: [{ path: "/x", hash: "0".repeat(64) }],
+      config: "{}",
+      worker: null,
+    });
     await assert.rejects(b.supervisor.apply(spec), { code: "capsule_failed" });
     assert.equal(await get(b.supervisor, label), "v1");
   });

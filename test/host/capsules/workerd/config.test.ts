@@ -164,6 +164,7 @@ describe("assets", () => {
     const assets: AssetsService = {
       kind: "assets",
       id: "a-1",
+      origin: null,
       files: [
         { path: "/index.html", hash: await put("<h1>home</h1>") },
         { path: "/a b/\u00FC.css", hash: await put("p{}") },
