@@ -196,7 +196,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     people,
     claims,
     reaper,
-    capsuleControl: createCapsuleControl({ store, composer }),
+    capsuleControl: createCapsuleControl({ store, composer, products }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

@@ -30,10 +30,18 @@ export type Answerer =
   /** Control cannot be asked or the capsule cannot start; `reason` is for the caller. */
   | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterSeconds: number };
 
+/** What a caller says about which version of a Worker is to answer, as it was sent; nothing of it need be well-formed. */
+export type Choice = {
+  /** Requests with one key go to one version while the shares stay. */
+  readonly key?: string | undefined;
+  /** Structured dictionary of Worker to version. */
+  readonly overrides?: string | undefined;
+};
+
 /** Edge's view of the capsules: holds the caller until the capsule is hot. */
 export type Capsules = {
   /** @param label the part of the host name before the edge domain, lower case. */
-  open(label: string): Promise<Answerer>;
+  open(label: string, choice?: Choice): Promise<Answerer>;
 };
 
 /** Egress of one capsule: a unix socket that the process may connect to; the socket is its identity. */

@@ -90,7 +90,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   };
   const egress = createEgress({ edgeDomain: options.edgeDomain, inner, log });
   edge = createEdge({
-    capsules: { open: (label) => supervisor.open(label) },
+    capsules: { open: (label, choice) => supervisor.open(label, choice) },
     domain: options.edgeDomain,
     publicScheme: options.edgeUrl.protocol === "https:" ? "https" : "http",
     trustedProxies: options.trustedProxies,

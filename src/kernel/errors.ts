@@ -53,6 +53,7 @@ export const ERRORS = {
   account_gone: row(410, 71417, false, "Make a new account with `wrangler deploy --temporary`."),
   worker_not_found: row(404, 10007, false, "Deploy the Worker first, or check its name."),
   version_not_found: row(404, 10222, false, "List the Worker's versions and use one of their ids."),
+  deployment_not_found: row(404, 71450, false, "List the Worker's deployments and use one of their ids."),
   latest_not_deployed: row(409, 10215, false, "Deploy the latest version first, or use `wrangler versions secret put`."),
   secrets_changed: row(
     409,

@@ -33,7 +33,14 @@ export function createComposer({ products, host, limits }: ComposerOptions): Com
       endsAtMs: account.expires_at,
       suspended: account.suspended_reason,
       limits,
-      units: [{ id: "main", services: parts.flatMap((part) => part.services), ingress: parts.flatMap((part) => part.ingress) }],
+      units: [
+        {
+          id: "main",
+          services: parts.flatMap((part) => part.services),
+          fronts: parts.flatMap((part) => part.fronts),
+          ingress: parts.flatMap((part) => part.ingress),
+        },
+      ],
       keep: {
         code: [...new Set(parts.flatMap((part) => part.keep.code))],
         assets: [...new Set(parts.flatMap((part) => part.keep.assets))],

@@ -93,8 +93,8 @@ export type WorkerTable = {
   previews_enabled: number;
   /** JSON, sealed: tags, observability, logpush, tailConsumers. */
   settings: Sealed;
-  /** The version that serves. */
-  active_version_id: string;
+  /** JSON: [{ version_id, percentage }], the versions that serve, newest first. */
+  traffic: string;
   latest_version_id: string;
   /** Numbers given so far: one is never given twice, as services of the process are named by them. */
   versions_made: number;
@@ -122,6 +122,10 @@ export type WorkerVersionTable = {
   sealed: Sealed;
   /** JSON: the static files; null without. */
   assets: string | null;
+  /** Part of a preview's host name; of several versions with one alias the newest has it. */
+  alias: string | null;
+  /** When its preview was first visited, which brought it into the process; null when that is not why it is there. */
+  previewed_at: number | null;
 };
 
 export type WorkerDeploymentTable = {

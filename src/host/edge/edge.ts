@@ -138,6 +138,7 @@ export function createEdge(options: EdgeOptions): Edge {
     state(flat, statement, options);
     const asked: Asked = {
       label: addressed.label,
+      choice: headers.choice,
       host: addressed.host,
       path: target.path,
       ray,

@@ -3,7 +3,7 @@
 import { request, type ClientRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Log } from "../../kernel/log.ts";
-import type { Answerer, Capsules, Lease } from "../contract.ts";
+import type { Answerer, Capsules, Choice, Lease } from "../contract.ts";
 import { onAbort } from "./cut.ts";
 import { responseHeaders } from "./headers.ts";
 import { endOnceRead } from "./linger.ts";
@@ -23,6 +23,7 @@ export type ExchangeOptions = {
 
 export type Asked = {
   readonly label: string;
+  readonly choice: Choice;
   /** Without port, lower case. */
   readonly host: string;
   readonly path: string;
@@ -76,7 +77,7 @@ export class Exchange {
   async #open(): Promise<void> {
     let answerer: Answerer;
     try {
-      answerer = await this.#options.capsules.open(this.#asked.label);
+      answerer = await this.#options.capsules.open(this.#asked.label, this.#asked.choice);
     } catch (error) {
       this.#options.log.error({ err: error, label: this.#asked.label }, "a capsule could not be asked for");
       answerer = { kind: "unavailable", reason: "The Worker could not be started.", retryAfterSeconds: 5 };

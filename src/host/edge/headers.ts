@@ -1,6 +1,7 @@
 // What passes between a caller and a Worker. Headers by which the platform speaks to Workers are never taken
 // from a caller or a Worker, hop-by-hop ones end here, and a response can set cookies for its own host only.
 import { randomFillSync } from "node:crypto";
+import type { Choice } from "../contract.ts";
 import { HOP_BY_HOP } from "../hop-by-hop.ts";
 
 /** What the platform says about a request, in place of whatever the caller wrote. */
@@ -18,6 +19,12 @@ export type HeaderNames = {
   readonly forwardedProtoHeader: string;
 };
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Of the hosted original: a caller's say in which version answers. */
+const VERSION_KEY = "cloudflare-workers-version-key";
+const VERSION_OVERRIDES = "cloudflare-workers-version-overrides";
+
 const REPLACED = new Set(["cdn-loop", "expect", "forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"]);
 const FORBIDDEN_RESPONSE = new Set([...HOP_BY_HOP, "server", "cf-ray"]);
 
@@ -34,6 +41,8 @@ export type RequestHeaders = {
   readonly forwardedFor: string | undefined;
   readonly forwardedProto: string | undefined;
   readonly acceptEncoding: string | undefined;
+  /** What the caller says about the version that is to answer; the Worker sees it too. */
+  readonly choice: Choice;
 };
 
 /** Copies a caller's headers, leaving out everything that is not theirs to say. */
@@ -44,6 +53,7 @@ export function readRequestHeaders(raw: readonly string[], connection: string | 
   let forwardedFor: string | undefined;
   let forwardedProto: string | undefined;
   let acceptEncoding: string | undefined;
+  const choice: Mutable<Choice> = {};
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
@@ -52,13 +62,15 @@ export function readRequestHeaders(raw: readonly string[], connection: string | 
     else if (lower === "x-forwarded-for") forwardedFor = forwardedFor === undefined ? value : `${forwardedFor},${value}`;
     else if (lower === "x-forwarded-proto") forwardedProto = value;
     else if (lower === "accept-encoding") acceptEncoding = value;
+    else if (lower === VERSION_KEY) choice.key = choice.key === undefined ? value : `${choice.key}, ${value}`;
+    else if (lower === VERSION_OVERRIDES) choice.overrides = choice.overrides === undefined ? value : `${choice.overrides}, ${value}`;
     // Framing is not a caller's to declare away.
     const hop = HOP_BY_HOP.has(lower) || (declared?.has(lower) === true && lower !== "host" && lower !== "content-length");
     if (hop || REPLACED.has(lower) || lower.startsWith("cf-") || lower.startsWith("x-forwarded-") || lower.startsWith("mayfly-")) continue;
     if (lower === names.cfBlobHeader || lower === names.forwardedProtoHeader) continue;
     flat.push(name, value);
   }
-  return { flat, hosts, forwardedFor, forwardedProto, acceptEncoding };
+  return { flat, hosts, forwardedFor, forwardedProto, acceptEncoding, choice };
 }
 
 /** Adds what the platform says; the names and their meaning are those of Cloudflare's HTTP request headers. */

@@ -18,7 +18,7 @@ import {
   toScriptSettings,
   type SettingsPatch,
 } from "./contract.ts";
-import { addVersion, deed, deploy, noWorker, presentVersion, presentWorker, record, type Doing } from "./deeds.ts";
+import { addVersion, deed, deploy, noWorker, presentVersion, presentWorker, record, wholly, type Doing } from "./deeds.ts";
 import type { Version, VersionDraft, Worker } from "./model.ts";
 import * as store from "./store.ts";
 import { sourceOf, toAnnotations, tryVersion } from "./upload.ts";
@@ -123,7 +123,7 @@ async function patchSettings(context: ProductContext, call: AccountCall): Promis
     }
     const draft = { ...(await draftFrom(context, doing.tx, call, sent, version, name)), ...tried };
     const added = await addVersion(doing, worker, name, draft);
-    const deployed = await deploy(doing, added.worker, added.version, { source: draft.source, annotations: draft.annotations });
+    const deployed = await deploy(doing, added.worker, wholly(added.version), { source: draft.source, annotations: draft.annotations });
     return { worker: deployed.worker, version: added.version };
   });
   return success(settingsOnWire(after.worker, after.version));

@@ -21,6 +21,7 @@ import type { AssetFile } from "../product.ts";
 import type { Annotations, Code, Exports, StoredBinding, Version, VersionAssets, VersionDraft, Worker } from "./model.ts";
 import { assemble, checkSize, type Assembled } from "./modules.ts";
 import { checkScriptName } from "./names.ts";
+import { checkAlias } from "./previews.ts";
 import { bodyMaxBytes, METADATA_MAX_BYTES, MODULES_MAX } from "./quota.ts";
 import * as store from "./store.ts";
 
@@ -74,11 +75,13 @@ function refuseUnknownProducts(metadata: UploadMetadata): void {
 }
 
 async function parse(context: ProductContext, call: AccountCall, script: string, room: Room): Promise<Sent> {
-  checkScriptName(script, await store.subdomainOf(context.store.db, call.account));
+  const subdomain = await store.subdomainOf(context.store.db, call.account);
+  checkScriptName(script, subdomain);
   const limits = { maxBytes: bodyMaxBytes(context.quota), maxParts: MODULES_MAX + 1, room };
   const parts = await readForm(call.request, limits, refusals);
   const metadata = parseMetadata(parts);
   refuseUnknownProducts(metadata);
+  checkAlias(metadata.annotations?.["workers/alias"], script, subdomain);
   const bindings = checkBindings(metadata.bindings ?? []);
   const compatibilityDate = metadata.compatibility_date ?? OLDEST_DATE;
   const compatibilityFlags = metadata.compatibility_flags ?? [];
@@ -196,6 +199,7 @@ function etagOf(code: Code, assets: VersionAssets | null): string {
 /** `wrangler` or `api`: who made a version or deployment. */
 export const sourceOf = (request: Request): string => (request.headers.get("user-agent")?.startsWith("wrangler") ? "wrangler" : "api");
 
+/** @param trigger upload, secret, promotion or rollback: the words that wrangler knows */
 export const toAnnotations = (sent: Readonly<Record<string, string>> | null | undefined, trigger: string): Annotations => ({
   ...sent,
   "workers/triggered_by": trigger,

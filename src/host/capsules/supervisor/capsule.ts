@@ -5,7 +5,8 @@ import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
-import type { Answerer, Exit } from "../../contract.ts";
+import type { Answerer, Choice, Exit } from "../../contract.ts";
+import { choose } from "./choice.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
@@ -87,11 +88,11 @@ export class Capsule implements Occupant {
   }
 
   /** Decides for one caller, starting the process if it must and waiting for it, bounded in time and number. */
-  async open(label: string): Promise<Answerer> {
+  async open(label: string, choice: Choice = {}): Promise<Answerer> {
     const { waitMs, maxWaiting } = this.#parts.bounds;
     const deadline = performance.now() + waitMs;
     for (;;) {
-      const decision = this.#decide(label);
+      const decision = this.#decide(label, choice);
       if (decision !== "wait") return decision;
       if (this.#waiters.size >= maxWaiting) return unavailable("Too many requests wait for this Worker to start.", 1);
       this.#askForStart();
@@ -183,7 +184,7 @@ export class Capsule implements Occupant {
     return { pssBytes, cpuMs: this.#cpuBeforeMs + cpuMs };
   }
 
-  #decide(label: string): Decision {
+  #decide(label: string, choice: Choice): Decision {
     if (this.#tombstone !== null) return { kind: "gone", tombstone: this.#tombstone };
     const known = this.#known;
     if (this.#closing) return unavailable("This machine is going down.", 5);
@@ -191,7 +192,8 @@ export class Capsule implements Occupant {
     if (this.lapsed) return { kind: "gone", tombstone: lapse(known, known.endsAtMs ?? 0) };
     const suspended = known.suspended ?? this.#localSuspension;
     if (suspended !== null) return { kind: "suspended", reason: suspended };
-    const service = known.routes.get(label);
+    const route = known.routes.get(label);
+    const service = route && choose(route, choice, Math.random)?.service;
     if (service === undefined) return { kind: "none" };
     if (this.#run !== null) {
       if (this.#run.leases >= this.#parts.bounds.maxInFlight) return unavailable("Too many requests to this account are in flight.", 1);

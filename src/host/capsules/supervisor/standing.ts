@@ -1,6 +1,6 @@
 // What memory keeps of an account that is known here: enough to route and to refuse, never code or secrets.
 import { createHash } from "node:crypto";
-import type { CapsuleLimits, CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
+import type { CapsuleLimits, CapsuleSpec, Route, Tombstone } from "../../../capsule/spec.ts";
 import type { AccountId, Subdomain } from "../../../kernel/ids.ts";
 
 export type Essentials = {
@@ -10,8 +10,8 @@ export type Essentials = {
   readonly endsAtMs: number | null;
   readonly suspended: string | null;
   readonly limits: CapsuleLimits;
-  /** Host label → service id. */
-  readonly routes: ReadonlyMap<string, string>;
+  /** By host label. */
+  readonly routes: ReadonlyMap<string, Route>;
   /** Of everything that a running process was made from: equal digests need no restart. */
   readonly digest: string;
 };
@@ -23,7 +23,7 @@ function processDigest(spec: CapsuleSpec): string {
     units: spec.units.map((unit) => ({
       id: unit.id,
       services: unit.services,
-      doors: [...new Set(unit.ingress.map((entry) => entry.service))].sort(),
+      fronts: unit.fronts.toSorted(),
     })),
   };
   return createHash("sha256").update(JSON.stringify(made)).digest("base64");
@@ -37,7 +37,7 @@ export function essentials(spec: CapsuleSpec): Essentials {
     endsAtMs: spec.endsAtMs,
     suspended: spec.suspended,
     limits: spec.limits,
-    routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((entry) => [entry.label, entry.service] as const))),
+    routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((route) => [route.label, route] as const))),
     digest: processDigest(spec),
   };
 }

@@ -8,7 +8,7 @@ import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { Answerer, Capsules, EgressFactory, Sandbox } from "../../contract.ts";
+import type { Answerer, Capsules, Choice, EgressFactory, Sandbox } from "../../contract.ts";
 import { Capsule, type CapsuleParts } from "./capsule.ts";
 import { socketDirectories } from "./doors.ts";
 import { Ended } from "./ended.ts";
@@ -75,16 +75,17 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   /** Edge's question. Never older than the account's end: liveness is decided here, at use. */
-  async open(label: string): Promise<Answerer> {
+  async open(label: string, choice: Choice = {}): Promise<Answerer> {
     const subdomain = subdomainOf(label);
     if (subdomain === null) return { kind: "none" };
-    const first = await this.#openKnown(label, subdomain);
+    const first = await this.#openKnown(label, subdomain, choice);
     if (first !== null && first.kind !== "none" && !(first.kind === "gone" && this.#mayHaveBeenExtended(subdomain))) return first;
-    const found = await this.#lookups.ask(label);
+    const found = await this.#lookups.ask(label, () => this.#bySubdomain.get(subdomain)?.known?.generation ?? -1);
     if (found.kind === "down")
       return first ?? { kind: "unavailable", reason: "The account cannot be looked up now.", retryAfterSeconds: 2 };
     if (found.kind === "tombstone") return { kind: "gone", tombstone: found.tombstone };
-    return (await this.#openKnown(label, subdomain)) ?? { kind: "none" };
+    if (found.kind === "unavailable") return found;
+    return (await this.#openKnown(label, subdomain, choice)) ?? { kind: "none" };
   }
 
   /** @throws PlatformError account_gone after the account's end; capsule_failed when it does not start */
@@ -229,10 +230,10 @@ export class Supervisor implements Capsules, AsyncDisposable {
     else await this.#options.files.setOwner(account, this.#users.of(account));
   }
 
-  async #openKnown(label: string, subdomain: string): Promise<Answerer | null> {
+  async #openKnown(label: string, subdomain: string, choice: Choice): Promise<Answerer | null> {
     const tombstone = this.#ended.at(subdomain);
     if (tombstone !== undefined) return { kind: "gone", tombstone };
-    const answer = await this.#bySubdomain.get(subdomain)?.open(label);
+    const answer = await this.#bySubdomain.get(subdomain)?.open(label, choice);
     return answer ?? null;
   }
 
