@@ -11,10 +11,13 @@ import { tombstoneOf } from "./lifecycle.ts";
 
 export type CapsuleControlOptions = { readonly store: Store; readonly composer: Composer; readonly products: readonly Product[] };
 
+/** Of a DNS label: whatever is longer has no address. */
+const LABEL_MAX = 63;
+
 /** `<name>--<subdomain>` in its two parts; a subdomain never holds two hyphens in a row. */
 function partsOf(label: string): { name: string; subdomain: Subdomain } | null {
   const at = label.lastIndexOf("--");
-  return at < 1 ? null : { name: label.slice(0, at), subdomain: label.slice(at + 2) as Subdomain };
+  return at < 1 || label.length > LABEL_MAX ? null : { name: label.slice(0, at), subdomain: label.slice(at + 2) as Subdomain };
 }
 
 /** The first word of any product that is not "nothing". */

@@ -5,7 +5,7 @@ import type { Principal } from "../../permissions/authorize.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import type { Deed } from "../../trail/trail.ts";
 import type { ProductContext } from "../product.ts";
-import { aliasOf, type Annotations, type Traffic, type Version, type VersionDraft, type Worker } from "./model.ts";
+import { aliasOf, servesAlone, type Annotations, type Traffic, type Version, type VersionDraft, type Worker } from "./model.ts";
 import { checkAlias } from "./previews.ts";
 import { clearMarks, setMark } from "./previews-store.ts";
 import { VERSION_MAX_BYTES, VERSIONS_MAX_BYTES, workersAllowed } from "./quota.ts";
@@ -128,6 +128,18 @@ export async function addVersion(
   await store.pruneVersions(tx, worker);
   await boundVersions(doing, bytes);
   return { worker, version };
+}
+
+/**
+ * For changes that make a version from the latest and deploy it: with any other serving, code that nobody deployed
+ * would go live with them, and a split would end.
+ * @throws PlatformError latest_not_deployed
+ */
+export function refuseUnlessLatestServes(worker: Worker, what: string): void {
+  if (servesAlone(worker.traffic, worker.latestVersionId)) return;
+  throw new PlatformError("latest_not_deployed", {
+    message: `The Worker's latest version does not serve all of its requests, and ${what} would make it.`,
+  });
 }
 
 export type Deploying = { readonly source: string; readonly annotations: Annotations };

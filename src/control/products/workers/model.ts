@@ -130,7 +130,10 @@ export const servesAlone = (traffic: Traffic, versionId: string): boolean =>
 
 export const aliasOf = (version: Pick<VersionDraft, "annotations">): string | null => version.annotations["workers/alias"] || null;
 
-/** Names of the process's services: of our making, never the tenant's, never given twice. */
+/**
+ * Names of the process's services: of our making, never the tenant's, never given twice. They name a version's code and
+ * nothing else: versions of a Worker run side by side and share its state, which is to be named by the Worker's id.
+ */
 export const workerServiceId = (workerId: string, number: number): string => `w-${workerId}-v${number}`;
 export const assetsServiceId = (workerId: string, number: number): string => `a-${workerId}-v${number}`;
 

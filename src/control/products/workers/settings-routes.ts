@@ -18,7 +18,18 @@ import {
   toScriptSettings,
   type SettingsPatch,
 } from "./contract.ts";
-import { addVersion, deed, deploy, noWorker, presentVersion, presentWorker, record, wholly, type Doing } from "./deeds.ts";
+import {
+  addVersion,
+  deed,
+  deploy,
+  noWorker,
+  presentVersion,
+  presentWorker,
+  record,
+  refuseUnlessLatestServes,
+  wholly,
+  type Doing,
+} from "./deeds.ts";
 import type { Version, VersionDraft, Worker } from "./model.ts";
 import * as store from "./store.ts";
 import { sourceOf, toAnnotations, tryVersion } from "./upload.ts";
@@ -118,6 +129,7 @@ async function patchSettings(context: ProductContext, call: AccountCall): Promis
       await record(doing, "workers:write", `workers/${name}`, "settings");
       return { worker, version };
     }
+    refuseUnlessLatestServes(worker, "changing its settings");
     if (version.id !== before.version.id) {
       throw new PlatformError("precondition_failed", { message: "The Worker was deployed by somebody else meanwhile." });
     }

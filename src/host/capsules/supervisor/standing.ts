@@ -49,6 +49,9 @@ export function lapse(of: Essentials, endsAtMs: number): Tombstone {
 
 const LABEL = /^[a-z0-9-]{1,63}$/;
 
+/** Whether there is something before `<worker>--<subdomain>`. */
+export const isPreview = (label: string): boolean => label.indexOf("--") !== label.lastIndexOf("--");
+
 /** The account's part of `<worker>--<subdomain>` or `<version>--<worker>--<subdomain>`; null when there is none. */
 export function subdomainOf(label: string): string | null {
   const at = label.lastIndexOf("--");

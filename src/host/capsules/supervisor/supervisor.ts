@@ -20,7 +20,7 @@ import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
 import { startRun, type Run, type RunParts } from "./run.ts";
 import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
-import { subdomainOf } from "./standing.ts";
+import { isPreview, subdomainOf } from "./standing.ts";
 import { UserIds } from "../files/user-ids.ts";
 
 export type SupervisorOptions = {
@@ -81,8 +81,11 @@ export class Supervisor implements Capsules, AsyncDisposable {
     const first = await this.#openKnown(label, subdomain, choice);
     if (first !== null && first.kind !== "none" && !(first.kind === "gone" && this.#mayHaveBeenExtended(subdomain))) return first;
     const found = await this.#lookups.ask(label, () => this.#bySubdomain.get(subdomain)?.known?.generation ?? -1);
-    if (found.kind === "down")
-      return first ?? { kind: "unavailable", reason: "The account cannot be looked up now.", retryAfterSeconds: 2 };
+    if (found.kind === "down") {
+      // A preview that is not held here may be one that nobody visited yet.
+      if (first !== null && !(first.kind === "none" && isPreview(label))) return first;
+      return { kind: "unavailable", reason: "Who answers here cannot be looked up now.", retryAfterSeconds: 2 };
+    }
     if (found.kind === "tombstone") return { kind: "gone", tombstone: found.tombstone };
     if (found.kind === "unavailable") return found;
     return (await this.#openKnown(label, subdomain, choice)) ?? { kind: "none" };
