@@ -321,6 +321,33 @@ describe("control and the host", () => {
     assert.equal(second.control.asked.length, 2, "one question for all callers");
   });
 
+  test("a preview that is not held is asked for, and unavailable where it cannot be had or control is away", async () => {
+    await using b = await bench({ bounds: { lookupMs: 60_000 } });
+    const spec = await b.deploy(answering('"live"'));
+    const preview = `12345678--${spec.label}`;
+    assert.equal(await get(b.supervisor, preview), "none");
+    b.control.down = true;
+    const alias = `pr-1--${spec.label}`;
+    const away = await b.supervisor.open(alias);
+    assert.ok(away.kind === "unavailable");
+    assert.match(away.reason, /cannot be looked up/);
+    // A Worker's own label is known here, and so is that nothing answers at another.
+    assert.equal(await get(b.supervisor, `other--${spec.subdomain}`), "none");
+    b.control.down = false;
+    b.control.answers.set(alias, { kind: "unavailable", reason: "ten others run", retryAfterSeconds: 7 });
+    assert.deepEqual(await b.supervisor.open(alias), { kind: "unavailable", reason: "ten others run", retryAfterSeconds: 7 });
+    // Believed until the account changes, which it does at once for whoever asks here.
+    const [unit] = spec.units;
+    const [route] = unit?.ingress ?? [];
+    assert.ok(unit && route);
+    const woken = { ...spec, generation: 2, units: [{ ...unit, ingress: [route, { ...route, label: preview }] }] };
+    b.control.answers.set(alias, { kind: "spec", spec: { ...woken, generation: 3 } });
+    await b.supervisor.apply(woken);
+    assert.equal(await get(b.supervisor, preview), "live");
+    assert.equal(await get(b.supervisor, alias), "none");
+    assert.equal(b.control.asked.filter((label) => label === alias).length, 3);
+  });
+
   test("a tombstone found by lookup answers gone", async () => {
     await using b = await bench();
     const spec = specOf(answering('"x"'), { subdomain: newSubdomain() });
