@@ -124,7 +124,19 @@ export const tombstone = z.object({
 });
 
 /** One Worker to be tried before it is accepted; its service bindings lead nowhere during the trial. */
-export const trial = z.object({ account: accountId, worker: workerService });
+export const trial = z.object({
+  account: accountId,
+  worker: workerService,
+  /** What a refusal is told with; nothing of it reaches the process. */
+  sources: z
+    .object({
+      /** Of a service-worker script, which has no name in the process. */
+      script: z.string().optional(),
+      /** By file name: `index.js.map` is the map of `index.js`. */
+      maps: z.array(z.object({ name: z.string(), hash })),
+    })
+    .optional(),
+});
 
 export type CapsuleSpec = z.infer<typeof capsuleSpec>;
 export type Unit = z.infer<typeof unit>;

@@ -64,6 +64,14 @@ export const ERRORS = {
   subdomain_taken: row(409, 10031, false, "Use the account's own subdomain: GET /accounts/{id}/workers/subdomain names it."),
   secret_not_found: row(404, 10056, false, "List the Worker's secrets and use one of their names."),
   invalid_upload: row(400, 10021, false, "Correct what is named and deploy again."),
+  // as invalid_upload, where clients would take a word of its text for the start's limits
+  script_failed: row(400, 71425, false, "Correct what is named and deploy again."),
+  no_handlers: row(
+    400,
+    10068,
+    false,
+    "Export default an object with a fetch() handler, or a class that extends WorkerEntrypoint, and deploy again.",
+  ),
   upload_too_large: row(413, 10027, false, "Make the Worker smaller: minify, leave out source maps, move files to static assets."),
   invalid_inherit: row(400, 10057, false, "Give the binding a value, or remove `inherit`."),
   precondition_failed: row(409, 71409, false, "Read the current state and repeat the change on top of it."),

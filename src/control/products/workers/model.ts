@@ -4,6 +4,8 @@ import type { AssetFile } from "../product.ts";
 
 /** An uploaded file: its name in the form, where its bytes lie, how many. */
 export type CodeFile = { readonly name: string; readonly hash: string; readonly size: number };
+/** The author's own name of a file: wrangler puts a digest before those that are no JavaScript. */
+export const authorsName = (file: CodeFile): string => file.name.replace(/^[0-9a-f]{40}-/, "");
 export type CodeModule = CodeFile & { readonly kind: Module["kind"] };
 
 /** The code of a version. Source maps are kept for diagnosis and never reach the process. */

@@ -30,6 +30,7 @@ import {
   wholly,
   type Doing,
 } from "./deeds.ts";
+import { diagnosed } from "./diagnosis.ts";
 import type { Version, VersionDraft, Worker } from "./model.ts";
 import * as store from "./store.ts";
 import { sourceOf, toAnnotations, tryVersion } from "./upload.ts";
@@ -85,8 +86,10 @@ async function draftFrom(
 ): Promise<VersionDraft> {
   const compatibilityDate = sent.compatibility_date ?? latest.compatibilityDate;
   const compatibilityFlags = sent.compatibility_flags ?? latest.compatibilityFlags;
-  const incompatible = checkCompatibility(compatibilityDate, compatibilityFlags, context.store.clock.now());
-  if (incompatible !== null) throw invalidUpload(incompatible);
+  const nowMs = context.store.clock.now();
+  const incompatible = checkCompatibility(compatibilityDate, compatibilityFlags, nowMs);
+  if (incompatible !== null)
+    throw diagnosed(incompatible, { code: latest.code, compatibilityDate, compatibilityFlags, files: new Map(), nowMs });
   const exports = await store.exportsByName(db, call.account);
   const bindings = sent.bindings
     ? resolveBindings(checkBindings(sent.bindings), {

@@ -12,6 +12,7 @@ import type { Exit, Sandbox, Sandboxed } from "../../contract.ts";
 import { heapLimit } from "../workerd/config.ts";
 import { diagnosticsOf } from "../workerd/diagnostics.ts";
 import { moduleReader } from "../workerd/modules.ts";
+import { scriptName, withPlaces } from "./places.ts";
 import { JUDGE, trialConfig } from "./trial-config.ts";
 import { Turns } from "./turns.ts";
 
@@ -67,7 +68,7 @@ function reportIn(stdout: string, nonce: string, startupMs: number): Verdict | n
 
 const ABORTED = /out of memory|heap limit|allocation failed/i;
 
-function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: number): Verdict {
+function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: number, script: string): Verdict {
   const { exit, timedOut, startupMs } = end;
   if (timedOut) {
     return refuse(
@@ -86,7 +87,7 @@ function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: numbe
   if (exit.outOfMemory || ABORTED.test(stderr)) {
     return refuse("Script startup exceeded the memory limit. Allocate less at the top level of the script.");
   }
-  const said = diagnosticsOf(stderr);
+  const said = diagnosticsOf(stderr, script);
   if (said !== null) return refuse(said);
   if (exit.signal !== null || (exit.code ?? 0) > 128) {
     return refuse(`Script startup crashed the runtime (${exit.signal ?? `exit code ${exit.code}`}).`);
@@ -112,10 +113,12 @@ export function createTrials(options: TrialOptions): Trials {
   const turns = new Turns(maxConcurrent, maxQueued);
   const underWay = new Map<AccountId, UnderWay>();
 
-  async function run({ account, worker }: Trial, slot: number, over: AbortSignal): Promise<Verdict> {
+  async function run(trial: Trial, slot: number, over: AbortSignal): Promise<Verdict> {
     over.throwIfAborted();
+    const { account, worker } = trial;
+    const read = (hash: string): Promise<Uint8Array> => files.readCode(account, hash);
     const nonce = randomBytes(24).toString("hex");
-    const bytes = await moduleReader([worker], (hash) => files.readCode(account, hash));
+    const bytes = await moduleReader([worker], read);
     over.throwIfAborted();
     const startedMs = performance.now();
     const process = await sandbox.launch({
@@ -129,7 +132,9 @@ export function createTrials(options: TrialOptions): Trials {
     });
     const end = await ending(process, timeoutMs, startedMs, over);
     over.throwIfAborted();
-    return judged(process, end, nonce, timeoutMs);
+    const verdict = await withPlaces(judged(process, end, nonce, timeoutMs, scriptName(trial)), trial, read, over);
+    over.throwIfAborted();
+    return verdict;
   }
 
   async function untilEnd<T>(account: AccountId, work: (over: AbortSignal) => Promise<T>): Promise<T> {
