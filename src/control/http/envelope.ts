@@ -23,9 +23,11 @@ export function failure(error: PlatformError, origin: string): Response {
   const headers: Record<string, string> = {};
   if (error.retryAfterSeconds !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterSeconds)));
   if (error.status === 401) headers["www-authenticate"] = 'Bearer realm="mayfly"';
+  // A message of several lines ends its last one.
+  const gap = error.message.endsWith("\n") ? "" : " ";
   const body = {
     success: false,
-    errors: [{ code: error.number, message: `${error.message} ${error.next}`, documentation_url: `${origin}/errors#${error.code}` }],
+    errors: [{ code: error.number, message: `${error.message}${gap}${error.next}`, documentation_url: `${origin}/errors#${error.code}` }],
     messages: [],
     result: null,
   };

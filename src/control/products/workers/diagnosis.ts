@@ -33,26 +33,38 @@ const CONFIGURATION = "in the Wrangler configuration (metadata, for an API uploa
 /** With nodejs_compat, since when most of Node's modules are there. */
 const NODE_DATE = "2024-09-23";
 
-function missingNodeModule(name: string, { compatibilityFlags, compatibilityDate, nowMs }: Refused): string {
-  if (!compatibilityFlags.some((flag) => flag.startsWith("nodejs_compat"))) {
-    const date = compatibilityDate < NODE_DATE ? ` and set compatibility_date to "${NODE_DATE}" or later` : "";
-    return `${quoted(name)} is a module of Node.js. Add "nodejs_compat" to compatibility_flags${date} ${CONFIGURATION}.`;
-  }
-  const later = compatibilityDate < newestDate(nowMs) ? ` or set a later compatibility_date (newest: "${newestDate(nowMs)}")` : "";
-  return `${quoted(name)} of Node.js is not there with compatibility_date "${compatibilityDate}". Use another module${later}.`;
+/** A step for a Worker without Node's modules and globals; undefined when the flag is there. */
+function nodeCompatibility({ compatibilityFlags, compatibilityDate }: Refused): string | undefined {
+  if (compatibilityFlags.some((flag) => flag.startsWith("nodejs_compat"))) return undefined;
+  const date = compatibilityDate < NODE_DATE ? ` and set compatibility_date to "${NODE_DATE}" or later` : "";
+  return `Add "nodejs_compat" to compatibility_flags${date} ${CONFIGURATION}.`;
 }
 
-function missingModule(name: string, refused: Refused): Advice {
+function laterDate({ compatibilityDate, nowMs }: Refused): string {
+  const newest = newestDate(nowMs);
+  return compatibilityDate < newest ? ` Set a later compatibility_date than "${compatibilityDate}"; the newest is "${newest}".` : "";
+}
+
+function missingModule(name: string, refused: Refused, words: string): Advice {
   if (name.startsWith("cloudflare:")) {
     const known = ["cloudflare:workers", "cloudflare:sockets", "cloudflare:email", "cloudflare:workflows", "cloudflare:node"];
     return { next: `The runtime's own modules are ${listed(known)}.${meant(name, known)}` };
   }
-  if (isBuiltin(name) || name.startsWith("node:")) return { next: missingNodeModule(name, refused) };
+  if (isBuiltin(name)) {
+    const missing = nodeCompatibility(refused);
+    if (missing !== undefined) return { next: `${quoted(name)} is a module of Node.js. ${missing}` };
+    return { next: `This module of Node.js is not there.${laterDate(refused) || " Use another."}` };
+  }
+  if (name.startsWith("node:")) return { next: `Node.js has no module ${quoted(name)}; correct its name.` };
   const modules = refused.code.format === "modules" ? refused.code.modules.map(authorsName) : [];
-  return {
-    fact: `The upload has ${modules.length === 1 ? "one module" : `${modules.length} modules`}: ${listed(modules)}.`,
-    next: `${meant(name, modules).trimStart()} Install the package or correct the path, and deploy without --no-bundle, so that wrangler puts what is imported into the upload; over the API, send the module as a part of that name.`.trimStart(),
-  };
+  const fact = `The upload has ${modules.length === 1 ? "one module" : `${modules.length} modules`}: ${listed(modules)}.`;
+  const api = `over the API, send the module as a part named ${quoted(name)}.`;
+  // The line of the import, which tells a path from a package.
+  const isPath = /^ {4}\| .*["']\.{1,2}\//m.test(words);
+  const cure = isPath
+    ? `Correct the path, or deploy without --no-bundle, so that wrangler uploads the file too; ${api}`
+    : `Install the package (npm install ${/^(?:@[\w.-]+\/)?[\w.-]+/.exec(name)?.[0] ?? "NAME"}) and deploy without --no-bundle, so that wrangler bundles it; ${api}`;
+  return { fact, next: `${meant(name, modules)} ${cure}`.trimStart() };
 }
 
 function missingExport(specifier: string, name: string, { code, files }: Refused): Advice {
@@ -72,8 +84,6 @@ const NOT_DEFINED: ReadonlyMap<string, string> = new Map([
   ["exports", "An ES module has no exports object: use `export`."],
   ["__dirname", "A Worker has no files of its own: import what it needs, or serve it as static assets."],
   ["__filename", "A Worker has no files of its own: import what it needs, or serve it as static assets."],
-  ["process", `Add "nodejs_compat" to compatibility_flags ${CONFIGURATION}.`],
-  ["Buffer", `Add "nodejs_compat" to compatibility_flags ${CONFIGURATION}.`],
   ["window", "A Worker is no browser: it has no window, document or localStorage."],
   ["document", "A Worker is no browser: it has no window, document or localStorage."],
   ["localStorage", "A Worker is no browser: it has no window, document or localStorage."],
@@ -82,11 +92,18 @@ const NOT_DEFINED: ReadonlyMap<string, string> = new Map([
 
 const TOP_LEVEL = "This ran at the top level, when the script starts; correct it there, or move it into a handler, and deploy again.";
 
+const NODE_GLOBALS: ReadonlySet<string> = new Set(["process", "Buffer", "global", "setImmediate", "clearImmediate"]);
+
+function notDefined(name: string, refused: Refused): string {
+  if (NODE_GLOBALS.has(name)) return nodeCompatibility(refused) ?? (laterDate(refused).trimStart() || TOP_LEVEL);
+  return NOT_DEFINED.get(name) ?? `Define or import ${quoted(name)}. ${TOP_LEVEL}`;
+}
+
 /** First match wins. */
 const RULES: readonly Rule[] = [
   {
     words: /(?:No such module "|Module not found: )([^"\n]+?)(?:"\.|$)/m,
-    advise: (found, refused) => missingModule(found[1] ?? "", refused),
+    advise: (found, refused) => missingModule(found[1] ?? "", refused, found.input),
   },
   {
     words: /requested module '([^'\n]+)' does not provide an export named '([^'\n]+)'/,
@@ -132,7 +149,7 @@ const RULES: readonly Rule[] = [
   },
   {
     words: /^Uncaught ReferenceError: (\S+) is not defined/,
-    advise: (found) => ({ next: NOT_DEFINED.get(found[1] ?? "") ?? `Define or import ${quoted(found[1] ?? "")}. ${TOP_LEVEL}` }),
+    advise: (found, refused) => ({ next: notDefined(found[1] ?? "", refused) }),
   },
   {
     words: /Incorrect type for map entry '([^'\n]+)'/,
@@ -204,7 +221,7 @@ export function diagnosed(words: string, refused: Refused): PlatformError {
   const advice: Partial<Advice> = rule && found ? rule.advise(found, refused) : {};
   const lines = [words.trimEnd(), ...(advice.fact === undefined ? [] : [advice.fact])].join("\n");
   // Advice stands on a line of its own after what is no sentence: a stack, or a stranger's words.
-  const message = lines.includes("\n") || lines.startsWith("Uncaught ") ? `${lines}\n` : lines;
+  const message = /\n|[^.]$/.test(lines) || lines.startsWith("Uncaught ") ? `${lines}\n` : lines;
   const code = isMistaken(message + (advice.next ?? "")) ? "script_failed" : "invalid_upload";
   return new PlatformError(code, { message, ...(advice.next !== undefined && { next: advice.next }) });
 }

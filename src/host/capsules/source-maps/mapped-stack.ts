@@ -117,7 +117,18 @@ export function mapStack(stack: string, files: ReadonlyMap<string, MappedFile>, 
     excerpt &&= shown.length === 0;
     return [original ? ` at ${original.file}:${original.line}:${original.column}${frame.within}` : asItCame, ...shown];
   });
-  return told.join("\n");
+  return folded(told).join("\n");
+}
+
+/** Frames that repeat, as endless recursion has them, once. */
+function folded(lines: readonly string[]): string[] {
+  const frames = lines.filter((line) => line.startsWith(" at "));
+  const repeated = new Set(frames.filter((frame, at) => frame === frames[at - 1]));
+  const seen = new Set<string>();
+  return lines.filter((line) => {
+    if (!repeated.has(line)) return true;
+    return seen.has(line) ? false : seen.add(line);
+  });
 }
 
 function once<T>(make: () => T): () => T {

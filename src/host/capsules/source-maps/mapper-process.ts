@@ -1,27 +1,35 @@
 // Source maps are strangers' and parsing one can take any memory, so that it happens in a process of its own, which
-// has nothing of ours in its environment and is killed when its time is over. Whatever becomes of it, the caller
+// has nothing of ours in its environment, may touch no file but its code, and is killed when its time is over. Whatever becomes of it, the caller
 // has a stack: the mapped one, or the one that it had.
 import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { serialize } from "node:v8";
 import { filesIn } from "./mapped-stack.ts";
 import type { MapTask } from "./mapper-child.ts";
 
 const CHILD = fileURLToPath(new URL("./mapper-child.ts", import.meta.url));
+const MAPPING = dirname(createRequire(import.meta.url).resolve("@jridgewell/trace-mapping/package.json"));
+
+/** All that the process may read is its own code; it may write nothing and start nothing. */
+const READABLE = [dirname(CHILD), dirname(MAPPING), join(CHILD, "../../../../../package.json")];
 
 export const MAPPER_LIMITS = {
   /** Of a map or a module; a larger one is not looked at. */
   maxFileBytes: 16_777_216,
   /** Of all of them together. */
   maxBytes: 33_554_432,
-  heapMib: 512,
-  timeoutMs: 4000,
+  heapMib: 384,
+  timeoutMs: 3000,
   maxAnswerChars: 16_384,
 } as const;
 
+const FLAGS = ["--permission", ...READABLE.map((path) => `--allow-fs-read=${path}`), `--max-old-space-size=${MAPPER_LIMITS.heapMib}`];
+
 /** How the files of an upload are found, by the name that frames have for them. */
 export type StackFiles = {
-  /** Hash and size of the module; undefined when there is none of that name. */
+  /** Hash of the module; undefined when there is none of that name. */
   readonly module: (name: string) => string | undefined;
   readonly map: (name: string) => string | undefined;
   readonly read: (hash: string) => Promise<Uint8Array>;
@@ -47,7 +55,7 @@ async function taskFor(stack: string, { module, map, read }: StackFiles): Promis
 
 function runChild(task: MapTask, over: AbortSignal): Promise<string | null> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [`--max-old-space-size=${MAPPER_LIMITS.heapMib}`, CHILD], {
+    const child = spawn(process.execPath, [...FLAGS, CHILD], {
       env: {},
       stdio: ["pipe", "pipe", "ignore"],
       timeout: MAPPER_LIMITS.timeoutMs,

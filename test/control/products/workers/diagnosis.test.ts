@@ -64,7 +64,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "a module of Node.js that the date does not have": {
     metadata: { ...OLD, compatibility_flags: ["nodejs_compat"] },
     modules: [esm(`import fs from "node:http2"; ${OK}`)],
-    says: [/set a later compatibility_date \(newest: "20\d\d-\d\d-\d\d"\)/],
+    says: [/Set a later compatibility_date than "2024-01-01"; the newest is "20\d\d-\d\d-\d\d"/],
   },
   "an unknown module of the runtime": one(`import { x } from "cloudflare:worker"; ${OK}`, 'Did you mean "cloudflare:workers"?'),
   "an export that is not there": {
