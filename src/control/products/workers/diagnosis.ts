@@ -21,11 +21,12 @@ type Advice = { readonly next: string; /** A fact to be told beside the runtime'
 type Rule = { readonly words: RegExp; readonly advise: (found: RegExpExecArray, refused: Refused) => Advice };
 
 const MAX_LISTED = 12;
+const MAX_COMPARED = 400;
 const quoted = (text: string): string => JSON.stringify(text.slice(0, 120));
 const listed = (names: readonly string[]): string =>
   names.slice(0, MAX_LISTED).map(quoted).join(", ") + (names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : "");
 const meant = (wanted: string, known: readonly string[]): string => {
-  const name = nearest(wanted, known);
+  const name = nearest(wanted, known.slice(0, MAX_COMPARED));
   return name === undefined ? "" : ` Did you mean ${quoted(name)}?`;
 };
 

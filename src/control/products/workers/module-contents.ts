@@ -13,7 +13,7 @@ const ofKind = (code: Code, kind: "json" | "wasm"): CodeFile[] =>
   code.format === "modules" ? code.modules.filter((module) => module.kind === kind) : [];
 
 const DECLARED = /^[ \t]*export[ \t]+(?:async[ \t]+)?(?:const|let|var|class|function\*?)[ \t]+([\p{ID_Start}$_][\p{ID_Continue}$]*)/gmu;
-const LISTED = /^[ \t]*export[ \t]*\{([^}]{0,4000})\}/gm;
+const LISTED = /^[ \t]*export[ \t]*\{([^{}]{0,4000})\}/gm;
 const DEFAULT = /^[ \t]*export[ \t]+default\b/m;
 
 /** Names that a module's text exports, as far as its form is usual. */
@@ -33,11 +33,13 @@ export function exportsIn(bytes: Uint8Array): string[] {
   return [...new Set(all.filter((name) => name !== ""))].slice(0, MAX_NAMES);
 }
 
-/** The first JSON module that does not parse. */
+/** The first JSON module that does not parse, among as many as are looked at. */
 export function unparsableJson(code: Code, files: Files): { readonly name: string; readonly problem: string } | undefined {
+  let left = MAX_BYTES;
   for (const file of ofKind(code, "json")) {
     const bytes = files.get(file.hash);
-    if (!bytes || bytes.byteLength > MAX_BYTES) continue;
+    if (!bytes || bytes.byteLength > left) continue;
+    left -= bytes.byteLength;
     try {
       JSON.parse(textOf(bytes));
     } catch (error) {

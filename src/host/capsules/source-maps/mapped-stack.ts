@@ -12,8 +12,10 @@ export type MapOptions = {
   readonly excerpt?: boolean;
 };
 
-/** `  at index.js:3:14 in start`, as workerd writes a frame; the column and the function may be missing. */
-const FRAME = /^ +at (?<file>.+?):(?<line>\d+)(?::(?<column>\d+))?(?: in (?<name>.*))?$/;
+/** `  at index.js:3:14 in start`, as workerd tells why a script does not start; the column and the function may be missing. */
+const AT_START = /^ {1,2}at (?<file>.+?):(?<line>\d+)(?::(?<column>\d+))?(?: in (?<name>.*))?$/;
+/** `    at start (index.js:3:14)`, as V8 writes the stack of an error. */
+const AT_RUN_TIME = /^ {4}at (?<wait>async )?(?:(?<name>.+) \()?(?<file>[^()]+):(?<line>\d+):(?<column>\d+)\)?$/;
 
 const MAX_FRAMES = 50;
 const MAX_PATH_CHARS = 200;
@@ -21,14 +23,24 @@ const MAX_EXCERPT_CHARS = 120;
 const INLINE = /^data:application\/json;(?:charset=[\w-]+;)?base64,/;
 const URL_MARK = "//# sourceMappingURL=";
 
-type Frame = { readonly file: string; readonly line: number; readonly column: number | null; readonly within: string };
+type Frame = {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number | null;
+  /** The frame's line with another place. */
+  readonly at: (place: string) => string;
+};
 type Place = { readonly file: string; readonly line: number; readonly column: number | null; readonly source: string | null };
 
 function frameOf(line: string): Frame | null {
-  const groups = FRAME.exec(line)?.groups;
+  const [start, thrown] = [AT_START.exec(line)?.groups, AT_RUN_TIME.exec(line)?.groups];
+  const groups = thrown ?? start;
   if (!groups) return null;
   const { file = "", column, name } = groups;
-  return { file, line: Number(groups["line"]), column: column === undefined ? null : Number(column), within: name ? ` in ${name}` : "" };
+  const at = thrown
+    ? (place: string): string => `    at ${thrown["wait"] ?? ""}${name ? `${name} (${place})` : place}`
+    : (place: string): string => ` at ${place}${name ? ` in ${name}` : ""}`;
+  return { file, line: Number(groups["line"]), column: column === undefined ? null : Number(column), at };
 }
 
 // oxlint-disable-next-line no-control-regex -- control characters are what is removed
@@ -91,9 +103,10 @@ function excerptOf({ source, line, column }: Place): string[] {
 const isInternal = (file: string): boolean => /^(node-internal|cloudflare-internal|internal|workerd|cloudflare|node):/.test(file);
 
 /**
- * Tells the frames of a stack in places of the authors' files. These are indented by one space: wrangler rewrites lines that
- * are indented by two to four, with a map of its own if it has one, and would map these a second time. Only a frame
- * whose module names a map that was not sent stays as it was, for wrangler to map.
+ * Tells the frames of a stack in places of the authors' files. Those of a script that does not start are indented by one
+ * space: wrangler rewrites lines that are indented by two to four, with a map of its own if it has one, and would map
+ * these a second time. Only a frame whose module names a map that was not sent stays as it was, for wrangler to map.
+ * The stack of an error keeps V8's form; hand it to nothing that maps it again.
  * @param files by module name, as the frames name them
  */
 export function mapStack(stack: string, files: ReadonlyMap<string, MappedFile>, options: MapOptions = {}): string {
@@ -106,7 +119,7 @@ export function mapStack(stack: string, files: ReadonlyMap<string, MappedFile>, 
     const frame = frameOf(line);
     if (!frame || ++frames > MAX_FRAMES) return [line];
     if (known && isInternal(frame.file)) return [];
-    const asItCame = ` ${line.trimStart()}`;
+    const asItCame = frame.at([frame.file, frame.line, ...(frame.column === null ? [] : [frame.column])].join(":"));
     const { file, trace } = traces.get(frame.file) ?? {};
     if (!file || !trace) return [asItCame];
     const original = originalOf(trace(), frame);
@@ -115,14 +128,14 @@ export function mapStack(stack: string, files: ReadonlyMap<string, MappedFile>, 
     const place = original ?? { ...frame, source: file.text };
     const shown = excerpt ? excerptOf(place) : [];
     excerpt &&= shown.length === 0;
-    return [original ? ` at ${original.file}:${original.line}:${original.column}${frame.within}` : asItCame, ...shown];
+    return [original ? frame.at(`${original.file}:${original.line}:${original.column}`) : asItCame, ...shown];
   });
   return folded(told).join("\n");
 }
 
 /** Frames that repeat, as endless recursion has them, once. */
 function folded(lines: readonly string[]): string[] {
-  const frames = lines.filter((line) => line.startsWith(" at "));
+  const frames = lines.filter((line) => frameOf(line) !== null);
   const repeated = new Set(frames.filter((frame, at) => frame === frames[at - 1]));
   const seen = new Set<string>();
   return lines.filter((line) => {

@@ -28,6 +28,15 @@ describe("a mapped stack", () => {
     assert.match(mapStack(STACK, new Map([["index.js", { text: inline, map: null }]])), / at src\/a\.ts:4:5 in f\n/);
   });
 
+  test("keeps the form of an error's own stack", () => {
+    const stack =
+      "Error: x\n    at Object.f [as g] (index.js:2:3)\n    at async index.js:1:1\n    at index.js:2:3\n    at Array.map (<anonymous>)";
+    assert.equal(
+      mapStack(stack, files(MAP)),
+      "Error: x\n    at Object.f [as g] (src/a.ts:4:5)\n    at async src/a.ts:1:1\n    at src/a.ts:4:5\n    at Array.map (<anonymous>)",
+    );
+  });
+
   test("reads sections", () => {
     const sections = {
       version: 3,
