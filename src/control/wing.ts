@@ -30,7 +30,9 @@ import type { Product, ProductContext, QuotaSettings } from "./products/product.
 import { createProducts } from "./products/registry.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { openRefusals, type Refusals } from "./tokens/refusals.ts";
+import { createOwnerTokens } from "./tokens/owner-tokens.ts";
 import { openTokens, type Tokens } from "./tokens/tokens.ts";
+import { openTokenUses, type TokenUses } from "./tokens/uses.ts";
 import { openTrail, type Trail } from "./trail/trail.ts";
 
 export type WingOptions = {
@@ -71,6 +73,7 @@ type Foundation = {
   readonly keys: Keys;
   readonly trail: Trail;
   readonly tokens: Tokens;
+  readonly uses: TokenUses;
   readonly refusals: Refusals;
 };
 
@@ -81,9 +84,10 @@ async function openFoundation(options: WingOptions, stack: AsyncDisposableStack)
   // A crash between an account's last transaction and this leaves its rows in the log.
   await store.truncateLog();
   const trail = openTrail(store.db, keys);
-  const tokens = openTokens({ store, keys });
+  const uses = stack.use(openTokenUses({ store, log: options.log }));
+  const tokens = openTokens({ store, keys, used: uses.note });
   const refusals = stack.use(openRefusals({ store, trail, log: options.log }));
-  return { store, keys, trail, tokens, refusals };
+  return { store, keys, trail, tokens, uses, refusals };
 }
 
 const urlBuilder =
@@ -140,7 +144,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   await using opening = new AsyncDisposableStack();
   const { url, host, log } = options;
   const foundation = await openFoundation(options, opening);
-  const { store, keys, trail, tokens, refusals } = foundation;
+  const { store, keys, trail, tokens, uses, refusals } = foundation;
   const { products, composer } = openProducts(options, foundation);
   const urlOf = urlBuilder(options);
   const ending = createEnding({ store, keys, trail, host, products, log });
@@ -180,6 +184,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     keys,
     claims,
     people,
+    ownerTokens: createOwnerTokens({ store, trail, tokens, uses }),
+    ending,
     urlOf,
     agentLines: [agentLine(url.origin)],
     url,

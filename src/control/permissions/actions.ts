@@ -25,3 +25,11 @@ export const AGENT_ACTIONS: readonly Action[] = ACTIONS.filter((action) => actio
 
 /** What the token of an account's owner may do. */
 export const OWNER_ACTIONS: readonly Action[] = ACTIONS;
+
+/** The steps in which an owner chooses what a token of theirs may do. */
+export const GRANTS = {
+  everything: OWNER_ACTIONS,
+  deploy: AGENT_ACTIONS.filter((action) => action !== "account:end"),
+  read: ACTIONS.filter((action) => action.endsWith(":read")),
+} as const satisfies Record<string, readonly Action[]>;
+export type Grant = keyof typeof GRANTS;

@@ -60,6 +60,8 @@ export type TokenTable = {
   created_at: number;
   expires_at: number | null;
   ended_at: number | null;
+  /** To the minute; null before its first use. */
+  last_used_at: number | null;
 };
 
 export type ChallengeTable = { id: string; expires_at: number };
@@ -170,6 +172,27 @@ export type Role = "person" | "operator";
 export type PersonTable = { id: string; name: string; email: string; role: Role };
 export type PersonSessionTable = { id: string; userId: string; expiresAt: ColumnType<Date | string, never, never> };
 
+/** Its password, where `password` is not null. */
+export type PersonCredentialTable = { id: string; userId: string; password: string | null };
+
+export type PersonPasskeyTable = {
+  id: string;
+  person_id: string;
+  /** Base64url, as the authenticator gave it. */
+  credential_id: string;
+  /** COSE. */
+  public_key: ColumnType<Uint8Array, Uint8Array, never>;
+  /** Signatures so far as the authenticator counts them; 0 for ever where it does not. */
+  counter: number;
+  /** JSON: string[]. */
+  transports: string;
+  /** 1 where it is kept in sync between devices. */
+  backed_up: number;
+  name: string;
+  created_at: number;
+  last_used_at: number | null;
+};
+
 /** A link that lets one person sign up; the row is gone once it was used. */
 export type PersonInvitationTable = {
   /** HMAC of the link's secret. */
@@ -194,5 +217,7 @@ export type Schema = {
   asset_sessions: AssetSessionTable;
   person: PersonTable;
   person_session: PersonSessionTable;
+  person_credential: PersonCredentialTable;
+  person_passkeys: PersonPasskeyTable;
   person_invitations: PersonInvitationTable;
 };

@@ -9,6 +9,8 @@ import type { AccountTable, TokenTable } from "../store/schema.ts";
 import type { Store, Tx } from "../store/store.ts";
 
 export type NewToken = {
+  /** Where the caller has chosen one; 32 hex. */
+  readonly id?: string;
   readonly account: AccountId;
   /** The owner it is made for; null for the agent's. */
   readonly person: string | null;
@@ -43,21 +45,29 @@ function checkLife(row: Row, nowMs: number): void {
       "Ask the person who claimed it for a new token.",
     );
   }
-  if (row.epoch !== row.auth_epoch || row.ended_at !== null) throw refused("This token was ended.");
-  if (row.expires_at !== null && row.expires_at <= nowMs) throw refused("This token has expired.");
+  // Only an account with an owner goes on without this token.
+  const next = row.state === "claimed" ? "Ask the account's owner for a new token." : undefined;
+  if (row.epoch !== row.auth_epoch || row.ended_at !== null) throw refused("This token was ended.", next);
+  if (row.expires_at !== null && row.expires_at <= nowMs) throw refused("This token has expired.", next);
 }
 
 /** What this code does not know grants nothing: an action that a later version took away, or an earlier one lacks. */
-function readPermissions(json: string): Permission[] {
+export function readPermissions(json: string): Permission[] {
   const rows: unknown = JSON.parse(json);
   return Array.isArray(rows) ? rows.flatMap((row) => permission.safeParse(row).data ?? []) : [];
 }
 
-export function openTokens(options: { readonly store: Store; readonly keys: Keys }): Tokens {
-  const { store, keys } = options;
+export type TokensOptions = {
+  readonly store: Store;
+  readonly keys: Keys;
+  /** Hears of every look-up that succeeds; must cost next to nothing. */
+  readonly used?: (token: string) => void;
+};
+
+export function openTokens({ store, keys, used }: TokensOptions): Tokens {
   return {
     issue: async (tx, token) => {
-      const id = newId();
+      const id = token.id ?? newId();
       const secret = newSecret("mft");
       await tx
         .insertInto("tokens")
@@ -76,6 +86,7 @@ export function openTokens(options: { readonly store: Store; readonly keys: Keys
           created_at: store.clock.now(),
           expires_at: token.expiresAtMs,
           ended_at: null,
+          last_used_at: null,
         })
         .execute();
       return { id, secret };
@@ -91,6 +102,7 @@ export function openTokens(options: { readonly store: Store; readonly keys: Keys
         .executeTakeFirst();
       if (!row) throw refused("This token is unknown here, or its account has ended.");
       checkLife(row, store.clock.now());
+      used?.(row.id);
       return {
         kind: row.person_id === null ? "agent" : "person",
         account: row.account_id,

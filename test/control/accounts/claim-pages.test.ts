@@ -361,7 +361,9 @@ describe("the pages' guard", () => {
       const policy = headers.get("content-security-policy") ?? "";
       for (const part of ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"])
         assert.ok(policy.includes(part));
-      assert.doesNotMatch(policy, /unsafe|\*|http:/);
+      const own = path === "/sign-in" ? ` ${pages.url.origin}/passkeys.js` : "";
+      assert.match(policy.replace(own, ""), /script-src 'sha256-[A-Za-z0-9+/=]+';/, "our own script, by its whole address, and no other");
+      assert.doesNotMatch(policy.replace(own, ""), /unsafe|\*|http:/);
       assert.equal(headers.get("cache-control"), "no-store");
       assert.equal(headers.get("referrer-policy"), "same-origin");
       assert.equal(headers.get("x-content-type-options"), "nosniff");

@@ -1,0 +1,38 @@
+// When tokens were last used, to the minute: a look-up notes it in memory, and each minute one transaction writes
+// what was noted. It decides nothing, so a crash may lose the last minute of it.
+import type { Log } from "../../kernel/log.ts";
+import type { Store } from "../store/store.ts";
+
+const MINUTE_MS = 60_000;
+
+export type TokenUses = AsyncDisposable & {
+  note(token: string): void;
+  /** The last use that was noted and is not written yet, in ms. */
+  pending(token: string): number | null;
+  /** Writes what was noted so far. */
+  flush(): Promise<void>;
+};
+
+export function openTokenUses({ store, log }: { readonly store: Store; readonly log: Log }): TokenUses {
+  let noted = new Map<string, number>();
+  const flush = async (): Promise<void> => {
+    if (noted.size === 0) return;
+    const batch = noted;
+    noted = new Map();
+    // Not through inAccount(): nothing of the account changes, and the row of one that ended is gone.
+    await store.transaction(async (tx) => {
+      for (const [id, at] of batch) await tx.updateTable("tokens").set({ last_used_at: at }).where("id", "=", id).execute();
+    });
+  };
+  const complain = (err: unknown): void => log.error({ err }, "the last uses of tokens could not be written");
+  const timer = setInterval(() => void flush().catch(complain), MINUTE_MS).unref();
+  return {
+    note: (token) => void noted.set(token, store.clock.now()),
+    pending: (token) => noted.get(token) ?? null,
+    flush,
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(timer);
+      await flush().catch(complain);
+    },
+  };
+}
