@@ -4,32 +4,13 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Browser, CDPSession, Page } from "playwright-core";
-import { openLink, skipBrowser, startBrowser, visitor, type Visitor } from "../fixtures/browser.ts";
+import type { Browser, Page } from "playwright-core";
+import { authenticator, openLink, skipBrowser, startBrowser, visitor, type Visitor } from "../fixtures/browser.ts";
 import { openBench, type Bench } from "../fixtures/databases.ts";
 import { addWorker, openPages, type Pages } from "../fixtures/pages.ts";
 
 const SHOTS = fileURLToPath(new URL("../.artifacts/passkeys/", import.meta.url));
 const shot = (page: Page, name: string): Promise<unknown> => page.screenshot({ path: `${SHOTS}${name}.png`, fullPage: true });
-
-type Device = { readonly cdp: CDPSession; readonly id: string };
-
-/** A phone's or laptop's own authenticator, which keeps passkeys and checks its user. */
-async function authenticator({ page, context }: Visitor): Promise<Device> {
-  const cdp = await context.newCDPSession(page);
-  await cdp.send("WebAuthn.enable");
-  const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", {
-    options: {
-      protocol: "ctap2",
-      transport: "internal",
-      hasResidentKey: true,
-      hasUserVerification: true,
-      isUserVerified: true,
-      automaticPresenceSimulation: true,
-    },
-  });
-  return { cdp, id: authenticatorId };
-}
 
 async function signUp({ page }: Visitor, name: string): Promise<void> {
   await page.getByLabel("Your name").fill(name);

@@ -87,6 +87,9 @@ const attestation = z.object({
     transports: z.array(z.string().max(20)).max(10).default([]),
   }),
 });
+/** Those of a list that this code knows; browsers may name others. */
+const known = (transports: readonly unknown[]) => TRANSPORTS.filter((transport) => transports.includes(transport));
+const transportsIn = (json: string) => known(JSON.parse(json) as unknown[]);
 const passkeyName = z
   .string("missing")
   .trim()
@@ -224,11 +227,10 @@ function entrance(parts: Parts): Pick<Passkeys, "signInOptions" | "signIn"> {
 /** What a new passkey is. @throws PlatformError passkey_refused */
 async function registered({ url, rpId }: Base, response: z.output<typeof attestation>, challenge: string) {
   const { transports, ...answer } = response.response;
-  const known = TRANSPORTS.filter((transport) => transports.includes(transport));
   const refusal = (cause?: unknown): PlatformError =>
     new PlatformError("passkey_refused", { message: "The new passkey could not be verified.", cause });
   const { verified, registrationInfo } = await verifyRegistrationResponse({
-    response: { ...response, response: { ...answer, transports: known } },
+    response: { ...response, response: { ...answer, transports: known(transports) } },
     expectedChallenge: challenge,
     expectedOrigin: url.origin,
     expectedRPID: rpId,
@@ -243,7 +245,7 @@ async function registered({ url, rpId }: Base, response: z.output<typeof attesta
     credential_id: credential.id,
     public_key: Buffer.from(credential.publicKey),
     counter: credential.counter,
-    transports: JSON.stringify(known),
+    transports: JSON.stringify(known(transports)),
     backed_up: credentialBackedUp ? 1 : 0,
   };
 }
@@ -263,7 +265,7 @@ function keyring(parts: Parts): Omit<Passkeys, "signInOptions" | "signIn"> {
         attestationType: "none",
         supportedAlgorithmIDs: ALGORITHMS,
         timeout: 120_000,
-        excludeCredentials: existing.map(({ credential_id: id }) => ({ id })),
+        excludeCredentials: existing.map(({ credential_id: id, transports }) => ({ id, transports: transportsIn(transports) })),
         authenticatorSelection: { residentKey: "required", userVerification: "preferred" },
       });
       return { options, cookie: await challenges.keep(options.challenge, adding(person)) };
