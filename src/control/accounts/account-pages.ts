@@ -36,7 +36,7 @@ export async function ownedBy(
   if (accounts.length === 0) return null;
   const { count } = await mine.select((of) => of.fn.countAll<number>().as("count")).executeTakeFirstOrThrow();
   const owned = await Promise.all(accounts.map(async (account) => ({ account, holdings: await holdingsOf(account) })));
-  return ownedSection(owned, count - accounts.length, store.clock.now());
+  return ownedSection(owned, count - accounts.length);
 }
 
 async function accountPage(options: AccountPagesOptions, person: Person, account: Account, refused?: Refused): Promise<Response> {

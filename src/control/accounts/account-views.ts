@@ -4,7 +4,7 @@ import { html } from "hono/html";
 import type { PlatformError } from "../../kernel/errors.ts";
 import type { Html } from "../http/page.ts";
 import { plainText } from "../http/plain-text.ts";
-import { inWords, moment, plural } from "../http/times.ts";
+import { moment, plural } from "../http/times.ts";
 import { GRANTS, type Grant } from "../permissions/actions.ts";
 import type { Permission } from "../permissions/authorize.ts";
 import type { Account } from "../store/store.ts";
@@ -25,10 +25,10 @@ export function holds({ workers, files }: Holdings): Html {
   </ul>`;
 }
 
-export type ShownToken = { readonly account: Account; readonly token: string; readonly apiUrl: string };
+export type ShownToken = { readonly account: Account; readonly token: string; readonly apiUrl: string; readonly grant: Grant };
 
 /** A token's secret, which no other page ever shows. */
-export function shownToken({ account, token, apiUrl }: ShownToken): Html {
+export function shownToken({ account, token, apiUrl, grant }: ShownToken): Html {
   const environment = [
     `export CLOUDFLARE_API_BASE_URL=${apiUrl}`,
     `export CLOUDFLARE_ACCOUNT_ID=${account.id}`,
@@ -38,8 +38,13 @@ export function shownToken({ account, token, apiUrl }: ShownToken): Html {
     <section>
       <h2>Your token</h2>
       <pre class="copy" id="token" tabindex="0">${token}</pre>
-      <h2>To deploy with it</h2>
-      <p>Set these, then run <code>wrangler deploy</code> (without <code>--temporary</code>) as before.</p>
+      ${
+        grant === "read"
+          ? html`<h2>To look with it</h2>
+              <p>Set these for wrangler or another client of the API. A deploy with it is refused.</p>`
+          : html`<h2>To deploy with it</h2>
+              <p>Set these, then run <code>wrangler deploy</code> (without <code>--temporary</code>) as before.</p>`
+      }
       <pre class="copy wide" id="environment" tabindex="0">${environment.join("\n")}</pre>
     </section>`;
 }
@@ -118,7 +123,7 @@ function makeForm(account: Account, drawn: string, draft: TokenDraft): Html {
       )}
     </fieldset>
     <label
-      >Ends after
+      >Expires
       <select name="life">
         ${Object.entries(LIVES).map(([name, [words]]) => html`<option value="${name}" ${name === life && "selected"}>${words}</option>`)}
       </select></label
@@ -189,7 +194,7 @@ export function accountBody({ account, holdings, live, over, drawn, refused }: A
       ${
         over.length > 0 &&
         html`<details>
-          <summary>Those that work no more</summary>
+          <summary>Tokens that work no more</summary>
           <ul>
             ${over.map(overItem)}
           </ul>
@@ -204,13 +209,13 @@ export function accountBody({ account, holdings, live, over, drawn, refused }: A
     <p><a href="/">Home</a></p>`;
 }
 
-export type MadeView = ShownToken & { readonly name: string; readonly grant: Grant; readonly expiresAtMs: number | null };
+export type MadeView = ShownToken & { readonly name: string; readonly expiresAtMs: number | null };
 
 /** The one page that shows a token that its owner made. */
-export function madeBody({ name, grant, expiresAtMs, ...shown }: MadeView): Html {
+export function madeBody({ name, expiresAtMs, ...shown }: MadeView): Html {
   return html`<h1>A token for ${shown.account.subdomain}</h1>
     <p class="lead">
-      <bdi>${plainText(name, TOKEN_NAME_MAX)}</bdi>: ${GRANT_WORDS[grant].title},
+      <bdi>${plainText(name, TOKEN_NAME_MAX)}</bdi>: ${GRANT_WORDS[shown.grant].title},
       ${expiresAtMs === null ? "until you end it" : html`until ${moment(expiresAtMs)}`}.
     </p>
     ${shownToken(shown)}
@@ -232,7 +237,7 @@ export function endedBody(account: Account, endedAtMs: number, erased: boolean):
 
 export type OwnedAccount = { readonly account: Account; readonly holdings: Holdings };
 
-function ownedItem({ account, holdings }: OwnedAccount, nowMs: number): Html {
+function ownedItem({ account, holdings }: OwnedAccount): Html {
   if (account.state === "ending") {
     return html`<li>
       <strong>${account.subdomain}</strong>: ended${account.ended_at !== null && html` ${moment(account.ended_at)}`}, and being erased
@@ -242,21 +247,18 @@ function ownedItem({ account, holdings }: OwnedAccount, nowMs: number): Html {
     <strong><a href="/accounts/${account.id}">${account.subdomain}</a></strong
     >${account.suspended_at !== null && ", suspended"}
     <p class="quiet">
-      Claimed
-      ${account.claimed_at !== null && html`${inWords(nowMs - account.claimed_at)} ago`}${
-        holdings.workers.length === 0 && ", holds no Workers"
-      }
+      Claimed ${account.claimed_at !== null && moment(account.claimed_at)}${holdings.workers.length === 0 && ", holds no Workers"}
     </p>
     ${holdings.workers.length > 0 && holds({ ...holdings, files: 0 })}
   </li>`;
 }
 
 /** The owner's accounts, for the home page. @param more how many are not shown */
-export function ownedSection(owned: readonly OwnedAccount[], more: number, nowMs: number): Html {
+export function ownedSection(owned: readonly OwnedAccount[], more: number): Html {
   return html`<section>
     <h2>Your accounts</h2>
     <ul class="things">
-      ${owned.map((one) => ownedItem(one, nowMs))}
+      ${owned.map((one) => ownedItem(one))}
     </ul>
     ${more > 0 && html`<p class="quiet">And ${plural(more, "older account")}.</p>`}
   </section>`;

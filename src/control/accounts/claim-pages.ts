@@ -98,7 +98,13 @@ async function confirm(desk: Desk, visit: Visit): Promise<Response> {
   try {
     const taken = await desk.claims.take(secret, person);
     const holdings = await desk.holdingsOf(taken.account);
-    const body = claimedBody({ account: taken.account, token: taken.token, apiUrl: `${desk.url.origin}/client/v4`, holdings });
+    const body = claimedBody({
+      account: taken.account,
+      token: taken.token,
+      grant: "everything",
+      apiUrl: `${desk.url.origin}/client/v4`,
+      holdings,
+    });
     return await renderPage({ title: "The account is yours", body }, visitorOf(person));
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;

@@ -60,6 +60,7 @@ button.second { color: var(--accent); background: transparent; border-color: var
 .row form { margin: 0; max-width: 100%; }
 summary { cursor: pointer; font-weight: 600; color: var(--accent); }
 details[open] summary { margin-bottom: .9rem; }
+code { overflow-wrap: anywhere; }
 code, pre { font: .92rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { margin: 0 0 .9rem; padding: .8rem .9rem; background: var(--ground); border: 1px solid var(--line); border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre.wide { white-space: pre; overflow-x: auto; }

@@ -20,10 +20,10 @@ const OVER_SHOWN = 20;
 const HOUR_MS = 3_600_000;
 
 export const LIVES = {
-  "1h": ["1 hour", HOUR_MS],
-  "1d": ["1 day", 24 * HOUR_MS],
-  "30d": ["30 days", 720 * HOUR_MS],
-  "90d": ["90 days", 2160 * HOUR_MS],
+  "1h": ["in 1 hour", HOUR_MS],
+  "1d": ["in 1 day", 24 * HOUR_MS],
+  "30d": ["in 30 days", 720 * HOUR_MS],
+  "90d": ["in 90 days", 2160 * HOUR_MS],
   never: ["never, until you end it", null],
 } as const satisfies Record<string, readonly [string, number | null]>;
 export type TokenLife = keyof typeof LIVES;
