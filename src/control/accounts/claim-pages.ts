@@ -8,7 +8,7 @@ import { renderPage, seeOther } from "../http/page.ts";
 import { sealedCookie, type SealedCookie } from "../http/sealed-cookie.ts";
 import { createSite, type PageRoute, type Visit } from "../http/site.ts";
 import type { Keys } from "../keys/keys.ts";
-import { enter, entryForms, WAYS, type Problem, type Way } from "../people/entry.ts";
+import { enter, entryForms, waysOf, type Problem, type Way } from "../people/entry.ts";
 import { linkRoutes } from "../people/link-page.ts";
 import { peoplePages } from "../people/pages.ts";
 import { passkeyScripts, visitorOf } from "../people/passkey-pages.ts";
@@ -137,7 +137,7 @@ function claimRoutes(desk: Desk): PageRoute[] {
     }),
     { method: "GET", path: "/claim/account", handle: (visit) => accountPage(desk, visit) },
     { method: "POST", path: "/claim/confirm", handle: (visit) => confirm(desk, visit) },
-    ...WAYS.map(entering),
+    ...waysOf(people).map(entering),
     {
       method: "POST",
       path: "/claim/sign-out",

@@ -9,8 +9,10 @@ import { passkeysOf } from "./passkey-pages.ts";
 import type { People } from "./people.ts";
 import type { SignedIn } from "./person.ts";
 
-export const WAYS = ["sign-up", "sign-in", "passkey"] as const;
-export type Way = (typeof WAYS)[number];
+export type Way = "sign-up" | "sign-in" | "passkey";
+
+/** Those that this installation has. */
+export const waysOf = ({ passkeys }: People): readonly Way[] => (passkeys ? ["sign-up", "sign-in", "passkey"] : ["sign-up", "sign-in"]);
 
 /** A try that was refused. */
 export type Problem = { readonly way: Way; readonly error: PlatformError; readonly name: string; readonly email: string };

@@ -7,7 +7,7 @@ import { plainText } from "../http/plain-text.ts";
 import { sealedCookie } from "../http/sealed-cookie.ts";
 import type { PageRoute, Visit } from "../http/site.ts";
 import type { Keys } from "../keys/keys.ts";
-import { enter, entryForms, WAYS, type Problem, type Way } from "./entry.ts";
+import { enter, entryForms, waysOf, type Problem, type Way } from "./entry.ts";
 import { linkRoutes } from "./link-page.ts";
 import { passkeyRoutes, passkeyScripts, visitorOf } from "./passkey-pages.ts";
 import type { People } from "./people.ts";
@@ -100,7 +100,7 @@ function rootRoutes(options: PeoplePagesOptions): PageRoute[] {
       path,
       handle: () => Promise.resolve(seeOther("/sign-in")),
     })),
-    ...WAYS.map(entering),
+    ...waysOf(people).map(entering),
     {
       method: "POST",
       path: "/sign-out",
@@ -194,7 +194,7 @@ function doorRoutes(options: PeoplePagesOptions, door: Door): PageRoute[] {
   return [
     ...linkRoutes({ ...door, next: inside, cookie }),
     { method: "GET", path: inside, handle: (visit) => page(visit) },
-    ...WAYS.map(entering),
+    ...waysOf(people).map(entering),
     {
       method: "POST",
       path: `${door.path}/accept`,

@@ -1,9 +1,10 @@
-// When tokens were last used, to the minute: a look-up notes it in memory, and each minute one transaction writes
-// what was noted. It decides nothing, so a crash may lose the last minute of it.
+// When tokens were last used, to the minute: a look-up notes it in memory, and each minute what was noted is
+// written. It decides nothing, so a crash may lose the last minute of it.
 import type { Log } from "../../kernel/log.ts";
 import type { Store } from "../store/store.ts";
 
 const MINUTE_MS = 60_000;
+const AT_ONCE = 200;
 
 export type TokenUses = AsyncDisposable & {
   note(token: string): void;
@@ -20,9 +21,15 @@ export function openTokenUses({ store, log }: { readonly store: Store; readonly 
     const batch = noted;
     noted = new Map();
     // Not through inAccount(): nothing of the account changes, and the row of one that ended is gone.
-    await store.transaction(async (tx) => {
-      for (const [id, at] of batch) await tx.updateTable("tokens").set({ last_used_at: at }).where("id", "=", id).execute();
-    });
+    const uses = [...batch];
+    // In pieces, between which others write.
+    for (let from = 0; from < uses.length; from += AT_ONCE) {
+      await store.transaction(async (tx) => {
+        for (const [id, at] of uses.slice(from, from + AT_ONCE)) {
+          await tx.updateTable("tokens").set({ last_used_at: at }).where("id", "=", id).execute();
+        }
+      });
+    }
   };
   const complain = (err: unknown): void => log.error({ err }, "the last uses of tokens could not be written");
   const timer = setInterval(() => void flush().catch(complain), MINUTE_MS).unref();

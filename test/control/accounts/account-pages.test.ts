@@ -231,6 +231,48 @@ describe("the page of an account", () => {
     assert.deepEqual(await deeds(bench, ada.account), ["account:claim done"]);
   });
 
+  test("where there can be no passkeys, no page speaks of them, and all the rest works", async () => {
+    await using bench = await openBench(null);
+    await using pages = await openPages(bench, { hostname: "mayfly.example" });
+    const ada = await owner(pages);
+    for (const path of ["/", "/sign-in", "/claim", `/accounts/${ada.account.id}`, "/operator"]) {
+      const page = await ada.browser.send(path);
+      assert.doesNotMatch(page.text, /passkey/i, path);
+      assert.doesNotMatch(page.headers.get("content-security-policy") ?? "", /passkeys|connect-src/);
+    }
+    const page = await ada.browser.send("/passkeys");
+    assert.equal(page.status, 404);
+    assert.match(page.text, /they want https, or the name localhost[\s\S]*Sign in with your password/);
+    for (const path of ["/passkey", "/claim/passkey", "/passkeys/sign-in/options", "/passkeys/add/options"])
+      assert.equal((await ada.browser.send(path, { form: { credential: "{}" } })).status, 404, path);
+  });
+
+  test("the script of passkeys is one file of ours, and no page names another", async () => {
+    await using bench = await openBench(null);
+    await using pages = await openPages(bench);
+    const ada = await owner(pages);
+    const script = await ada.browser.send("/passkeys.js");
+    assert.match(script.headers.get("content-type") ?? "", /^text\/javascript/);
+    assert.equal(script.headers.get("x-content-type-options"), "nosniff");
+    for (const [path, count] of [
+      ["/passkeys", 1],
+      ["/", 0],
+      [`/accounts/${ada.account.id}`, 0],
+    ] as const) {
+      const { text, headers } = await ada.browser.send(path);
+      assert.equal(
+        [...text.matchAll(/<script src="([^"]+)"/g)].filter(([, src]) => src === `${pages.url.origin}/passkeys.js`).length,
+        count,
+      );
+      assert.equal([...text.matchAll(/<script src=/g)].length, count);
+      assert.equal(/script-src [^;]*passkeys\.js/.test(headers.get("content-security-policy") ?? ""), count === 1);
+      assert.doesNotMatch(text, / on[a-z]+=|javascript:/);
+    }
+    const asked = await ada.browser.send("/passkeys/sign-in/options", { form: {} });
+    assert.equal(asked.headers.get("content-type"), "application/json");
+    assert.equal((JSON.parse(asked.text) as { rpId: string }).rpId, "localhost");
+  });
+
   test("the last use is written once a minute, and shown before that", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createLog } from "../../../src/kernel/log.ts";
 import { PlatformError, type ErrorCode } from "../../../src/kernel/errors.ts";
-import { relyingParty, type Passkeys } from "../../../src/control/people/passkeys.ts";
+import type { Passkeys } from "../../../src/control/people/passkeys.ts";
 import { createPeople, type People } from "../../../src/control/people/people.ts";
 import type { Person } from "../../../src/control/people/person.ts";
+import { relyingParty } from "../../../src/control/people/web-authn.ts";
 import { openTrail } from "../../../src/control/trail/trail.ts";
 import { authenticator, type Authenticator, type Lies } from "../../fixtures/authenticator.ts";
 import { onBothDatabases, openBench, type Bench } from "../../fixtures/databases.ts";
@@ -221,7 +222,7 @@ describe("passkeys", () => {
       "https://192.0.2.1": null,
       "https://[2001:db8::1]": null,
     };
-    for (const [url, rpId] of Object.entries(expected)) assert.equal(relyingParty(new URL(url)), rpId, url);
+    for (const [url, rpId] of Object.entries(expected)) assert.equal(relyingParty(new URL(url))?.id ?? null, rpId, url);
   });
 
   test("on TLS the challenge's cookie is for TLS alone, and no page's script can read it", async () => {
@@ -272,6 +273,21 @@ describe("passkeys", () => {
       await assert.rejects(house.passkeys.signIn("{}", new Headers(), HERE), refuses("invalid_input"));
     await assert.rejects(house.passkeys.signIn("{}", new Headers(), HERE), refuses("too_many_tries"));
     await assert.rejects(house.people.signIn(ADA, HERE), refuses("too_many_tries"));
+  });
+
+  test("certificates that nobody asked for are refused before anything reads them", async () => {
+    await using bench = await openBench(null);
+    const house = open(bench);
+    const { person } = await house.people.signUp(ADA, null, HERE);
+    const x5c = [Buffer.from("a certificate that names a list of revoked ones")];
+    for (const format of ["packed", "android-key", "apple", "tpm", "fido-u2f", "android-safetynet", "toString", "none of these"]) {
+      const lies = { attestation: { format, statement: { alg: -7, sig: Buffer.from("00"), x5c } } };
+      await assert.rejects(add(house, person, authenticator(ORIGIN), lies), (error: Error) => {
+        assert.match((error.cause as Error).message, /not asked for/, format);
+        return refuses("passkey_refused")(error);
+      });
+    }
+    assert.deepEqual(await house.passkeys.list(person), []);
   });
 
   test("a person keeps twenty", async () => {
