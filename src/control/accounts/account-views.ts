@@ -2,6 +2,7 @@
 // a tenant's; both go through plainText().
 import { html } from "hono/html";
 import type { PlatformError } from "../../kernel/errors.ts";
+import { refusalNotice } from "../http/notice.ts";
 import type { Html } from "../http/page.ts";
 import { plainText } from "../http/plain-text.ts";
 import { moment, plural } from "../http/times.ts";
@@ -135,13 +136,8 @@ function makeForm(account: Account, drawn: string, draft: TokenDraft): Html {
 /** A form that was refused. */
 export type Refused = { readonly form: "token" | "end"; readonly error: PlatformError; readonly draft: TokenDraft };
 
-const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 const notice = (form: Refused["form"], refused: Refused | undefined): Html | "" =>
-  refused?.form === form
-    ? html`<div class="notice" role="alert">
-        <strong>${sentence(refused.error.message)}</strong> ${refused.error.code === "invalid_input" ? "" : refused.error.next}
-      </div>`
-    : "";
+  refused?.form === form ? refusalNotice(refused.error) : "";
 
 export type AccountView = {
   readonly account: Account;

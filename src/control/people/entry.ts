@@ -2,6 +2,7 @@
 // mistake shows on the page where it was made, with everything but the password still in its field.
 import { html } from "hono/html";
 import { PlatformError } from "../../kernel/errors.ts";
+import { refusalNotice } from "../http/notice.ts";
 import type { Html } from "../http/page.ts";
 import type { Visit } from "../http/site.ts";
 import { PASSWORD_MAX, PASSWORD_MIN } from "./auth.ts";
@@ -32,13 +33,7 @@ export async function enter(people: People, way: Way, visit: Visit, invitation: 
   }
 }
 
-/** What is wrong, to a person: the field with a capital, and no next step where the field says it all. */
-function notice(problem: Problem | undefined): Html | "" {
-  if (problem === undefined) return "";
-  const { code, message, next } = problem.error;
-  const sentence = message.charAt(0).toUpperCase() + message.slice(1);
-  return html`<div class="notice" role="alert"><strong>${sentence}</strong> ${code === "invalid_input" ? "" : next}</div>`;
-}
+const notice = (problem: Problem | undefined): Html | "" => (problem === undefined ? "" : refusalNotice(problem.error));
 
 const emailField = (problem: Problem | undefined): Html =>
   html`<label

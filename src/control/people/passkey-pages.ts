@@ -2,6 +2,7 @@
 // removes them; adding one and signing in with one is what no form can do.
 import { html } from "hono/html";
 import { PlatformError } from "../../kernel/errors.ts";
+import { refusalNotice } from "../http/notice.ts";
 import { renderPage, seeOther, type Html, type Visitor } from "../http/page.ts";
 import { plainText } from "../http/plain-text.ts";
 import type { PageRoute, Visit } from "../http/site.ts";
@@ -51,7 +52,7 @@ function addForm(problem: PlatformError | undefined, name: string): Html {
   return html`<section>
     <h2>Add a passkey</h2>
     <p>Your device or its password manager keeps it; you sign in with a fingerprint, your face or the device's code.</p>
-    ${problem && html`<div class="notice" role="alert"><strong>${problem.message}</strong> ${problem.next}</div>`}
+    ${problem && refusalNotice(problem)}
     <p data-without-passkey>Adding one wants a browser that knows passkeys, with script switched on.</p>
     <div hidden>
       <form method="post" action="/passkeys/add" data-passkey="create" data-options="/passkeys/add/options">

@@ -37,7 +37,7 @@ const answerOf = ({ id, rawId, type, response }) => {
 };
 
 const reasons = {
-  NotAllowedError: "No passkey was used: it was cancelled, took too long, or this device has none for this place. Try again.",
+  NotAllowedError: "No passkey was used: it was cancelled, took too long, or this device has none for this place. Try again, or go on with your password.",
   InvalidStateError: "This device holds a passkey of yours already. Add one on another device, or remove the old one first.",
 };
 const ask = async (form) => {
