@@ -4,7 +4,6 @@ import type { Log } from "../../kernel/log.ts";
 import type { Store } from "../store/store.ts";
 
 const MINUTE_MS = 60_000;
-const AT_ONCE = 200;
 
 export type TokenUses = AsyncDisposable & {
   note(token: string): void;
@@ -15,6 +14,9 @@ export type TokenUses = AsyncDisposable & {
 };
 
 export function openTokenUses({ store, log }: { readonly store: Store; readonly log: Log }): TokenUses {
+  // SQLite syncs its disk once a transaction, and others write between two of them. In PostgreSQL one that holds several
+  // tokens' rows could stand in the way of an account's end that holds others and waits for these.
+  const atOnce = store.kind === "sqlite" ? 200 : 1;
   let noted = new Map<string, number>();
   const flush = async (): Promise<void> => {
     if (noted.size === 0) return;
@@ -22,10 +24,9 @@ export function openTokenUses({ store, log }: { readonly store: Store; readonly 
     noted = new Map();
     // Not through inAccount(): nothing of the account changes, and the row of one that ended is gone.
     const uses = [...batch];
-    // In pieces, between which others write.
-    for (let from = 0; from < uses.length; from += AT_ONCE) {
+    for (let from = 0; from < uses.length; from += atOnce) {
       await store.transaction(async (tx) => {
-        for (const [id, at] of uses.slice(from, from + AT_ONCE)) {
+        for (const [id, at] of uses.slice(from, from + atOnce)) {
           await tx.updateTable("tokens").set({ last_used_at: at }).where("id", "=", id).execute();
         }
       });
