@@ -5,7 +5,7 @@ import { connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { capsuleAgent } from "../../../src/host/edge/agent.ts";
 import { createEdge, type Edge, type EdgeOptions } from "../../../src/host/edge/edge.ts";
-import type { Answerer, Capsules } from "../../../src/host/contract.ts";
+import type { Answerer, Capsules, Choice } from "../../../src/host/contract.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./running-workerd.ts";
@@ -16,6 +16,8 @@ export type FakeCapsules = Capsules & {
   /** What each label answers instead of the Worker. */
   readonly answers: Map<string, () => Answerer | Promise<Answerer>>;
   readonly agent: Agent;
+  /** What callers said about versions. */
+  readonly choices: Choice[];
   /** Leases given and not yet returned. */
   out: number;
   /** Leases given in all. */
@@ -57,7 +59,11 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
       };
       return { kind: "lease", lease };
     },
-    open: async (label) => (await capsules.answers.get(label)?.()) ?? capsules.lease(),
+    choices: [],
+    open: async (label, choice) => {
+      if (choice) capsules.choices.push(choice);
+      return (await capsules.answers.get(label)?.()) ?? capsules.lease();
+    },
   };
   return capsules;
 }

@@ -174,7 +174,12 @@ export function versionRoutes(context: ProductContext): Route[] {
     accountRoute("DELETE", "/accounts/:account/workers/workers/:script/versions/:version", WRITE, (call) => deleteVersion(context, call)),
     accountRoute("POST", `${SCRIPT}/deployments`, WRITE, (call) => postDeployment(context, call)),
     accountRoute("GET", `${SCRIPT}/deployments`, READ, async (call) => {
-      const deployments = await store.listDeployments(db, context.keys, await present(call));
+      const worker = await present(call);
+      // Clients look every version of a list up: one that is gone would make them fail as a whole.
+      const kept = new Set(await store.versionIds(db, worker));
+      const deployments = (await store.listDeployments(db, context.keys, worker)).filter(({ traffic }) =>
+        traffic.every(({ versionId }) => kept.has(versionId)),
+      );
       return success({ deployments: deployments.map(deploymentOnWire) });
     }),
     accountRoute("GET", `${SCRIPT}/deployments/:deployment`, READ, async (call) => {

@@ -206,13 +206,19 @@ onBothDatabases("A deployment of two versions", {
       const refused = await client.call("DELETE", `/workers/workers/app/versions/${id}`);
       assert.deepEqual([refused.status, refused.code], [409, "precondition_failed"]);
     }
-    const [latest = "", before] = kept;
+    const [latest = "", previous] = kept;
     assert.equal((await client.call("DELETE", `/workers/workers/app/versions/${latest}`)).status, 200);
     assert.equal((await client.call("DELETE", `/workers/workers/app/versions/${latest}`)).code, "version_not_found");
     const [newest] = await ids();
-    assert.equal(newest, before);
+    assert.equal(newest, previous);
     // What was the one before the latest is the latest, and versions go on being made from it.
-    assert.equal((await client.call("PATCH", "/workers/workers/app/versions/latest", { json: { env: {} } })).status, 200);
+    const made = await client.call("PATCH", "/workers/workers/app/versions/latest", { json: { env: {} } });
+    for (const id of [newest, made.result.id as string]) assert.equal((await split(client, [id ?? "", 100])).status, 200);
+    const listed = async (): Promise<number> => (await client.call("GET", "/workers/scripts/app/deployments")).result.deployments.length;
+    const deployments = await listed();
+    assert.equal((await client.call("DELETE", `/workers/workers/app/versions/${newest}`)).status, 200);
+    // No client is told of a deployment whose version it cannot look up.
+    assert.equal(await listed(), deployments - 1);
   },
 
   "is deleted only once another serves": async (bench) => {

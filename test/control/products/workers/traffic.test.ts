@@ -112,9 +112,9 @@ describe("Traffic between versions", () => {
       { from: 0, to: Number.POSITIVE_INFINITY, texts: ["v1"] },
     ];
     const seen: { readonly from: number; readonly to: number; readonly text: string; readonly key: string }[] = [];
-    let over = false;
+    const over = new AbortController();
     const caller = async (key: string): Promise<void> => {
-      while (!over) {
+      while (!over.signal.aborted) {
         const from = performance.now();
         const text = await get("moving", key === "" ? {} : { [KEY]: key });
         seen.push({ from, to: performance.now(), text, key });
@@ -137,7 +137,7 @@ describe("Traffic between versions", () => {
       for (const share of [10, 50, 90]) await move({ [low]: 100 - share, [high]: share });
       await move({ [high]: 100 });
     }
-    over = true;
+    over.abort();
     await Promise.all(callers);
     assert.ok(seen.length > 200, `${seen.length} requests`);
     for (const { from, to, text } of seen) {
