@@ -1,9 +1,11 @@
 // What host saw, written down: restarts go to the account's trail, a capsule that keeps failing is suspended,
-// with the reason that the account's own token can read. After a restart of ours host tells everything again, so
+// with the reason that the account's own token can read, and loses what strangers' visits brought into it, so that a
+// deploy mends it. After a restart of ours host tells everything again, so
 // an event that the trail holds already is passed over: an account that was mended since stays so.
 import type { CapsuleEvent, CapsuleHost } from "../../capsule/messages.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Composer } from "../composer/composer.ts";
+import type { Product } from "../products/product.ts";
 import { storeFailure } from "../store/failures.ts";
 import type { Store, Tx } from "../store/store.ts";
 import type { Deed, Trail } from "../trail/trail.ts";
@@ -17,6 +19,7 @@ export type CapsuleEventsOptions = {
   readonly store: Store;
   readonly trail: Trail;
   readonly composer: Composer;
+  readonly products: readonly Product[];
   readonly host: Pick<CapsuleHost, "events">;
   readonly log: Log;
 };
@@ -48,7 +51,7 @@ async function isWritten(tx: Tx, event: CapsuleEvent): Promise<boolean> {
 }
 
 /** Writes one event down, once however often it is told. */
-export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
+export async function recordCapsuleEvent({ store, trail, composer, products }: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
   const spec = await store.transaction(async (tx) => {
     if (await isWritten(tx, event)) return null;
     if (event.kind === "restarted") {
@@ -57,7 +60,12 @@ export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEven
     }
     const account = await transitions.suspend(tx, event.account, "watchdog", event.reason, event.atMs);
     if (!account) return null;
-    await trail.append(tx, entryOf(event));
+    let resting = 0;
+    for (const { labels } of products) resting += (await labels?.rest(tx, account.id)) ?? 0;
+    await trail.append(tx, {
+      ...entryOf(event),
+      reason: resting === 0 ? event.reason : `${event.reason} Previews stopped: ${resting}.`,
+    });
     return composer.recompose(tx, account);
   });
   await composer.publish(spec);

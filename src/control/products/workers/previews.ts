@@ -94,5 +94,17 @@ export function createLabels(context: ProductContext): Labels {
   return {
     find: async (db, account, name) => (await look(db, account, name, context.store.clock.now())).addressed,
     wake: (tx, account, name) => wake(context, tx, account, name),
+    rest: async (tx, account) => {
+      const marks = await listMarks(tx, account);
+      if (marks.length > 0) {
+        await setMark(
+          tx,
+          account,
+          marks.map(({ id }) => id),
+          null,
+        );
+      }
+      return marks.length;
+    },
   };
 }
