@@ -154,7 +154,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   );
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
-  opening.use(followCapsuleEvents({ store, trail, composer, products, host, log }));
+  opening.use(followCapsuleEvents({ store, trail, composer, host, log }));
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [

@@ -5,7 +5,6 @@
 import type { CapsuleEvent, CapsuleHost } from "../../capsule/messages.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Composer } from "../composer/composer.ts";
-import type { Product } from "../products/product.ts";
 import { storeFailure } from "../store/failures.ts";
 import type { Store, Tx } from "../store/store.ts";
 import type { Deed, Trail } from "../trail/trail.ts";
@@ -19,7 +18,6 @@ export type CapsuleEventsOptions = {
   readonly store: Store;
   readonly trail: Trail;
   readonly composer: Composer;
-  readonly products: readonly Product[];
   readonly host: Pick<CapsuleHost, "events">;
   readonly log: Log;
 };
@@ -51,7 +49,7 @@ async function isWritten(tx: Tx, event: CapsuleEvent): Promise<boolean> {
 }
 
 /** Writes one event down, once however often it is told. */
-export async function recordCapsuleEvent({ store, trail, composer, products }: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
+export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
   const spec = await store.transaction(async (tx) => {
     if (await isWritten(tx, event)) return null;
     if (event.kind === "restarted") {
@@ -60,12 +58,8 @@ export async function recordCapsuleEvent({ store, trail, composer, products }: C
     }
     const account = await transitions.suspend(tx, event.account, "watchdog", event.reason, event.atMs);
     if (!account) return null;
-    let resting = 0;
-    for (const { labels } of products) resting += (await labels?.rest(tx, account.id)) ?? 0;
-    await trail.append(tx, {
-      ...entryOf(event),
-      reason: resting === 0 ? event.reason : `${event.reason} Previews stopped: ${resting}.`,
-    });
+    await trail.append(tx, entryOf(event));
+    await composer.rest(tx, account.id);
     return composer.recompose(tx, account);
   });
   await composer.publish(spec);

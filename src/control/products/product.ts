@@ -100,8 +100,11 @@ export type Labels = {
   find(db: Kysely<Schema>, account: AccountId, name: string): Promise<Addressed>;
   /** Brings what is asleep into the next spec; decides anew inside the transaction, and writes nothing for anything else. */
   wake(tx: Tx, account: Account, name: string): Promise<Addressed>;
-  /** Takes what was woken out of the next spec: the process came to grief, perhaps over it. @returns how much that was */
-  rest(tx: Tx, account: AccountId): Promise<number>;
+  /**
+   * Takes what was woken out of the next spec: the process came to grief, perhaps over it.
+   * @returns whether there was anything
+   */
+  rest(tx: Tx, account: AccountId): Promise<boolean>;
 };
 
 export type Product = {

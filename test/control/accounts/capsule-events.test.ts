@@ -9,11 +9,10 @@ import { awaitUntil } from "../../fixtures/await-until.ts";
 import { onBothDatabases, type Bench } from "../../fixtures/databases.ts";
 import { deploy, openShop, upload, type Shop } from "../../fixtures/products.ts";
 
-const optionsOf = ({ store }: Bench, { trail, composer, products, host }: Shop) => ({
+const optionsOf = ({ store }: Bench, { trail, composer, host }: Shop) => ({
   store,
   trail,
   composer,
-  products,
   host,
   log: createLog("test", "silent"),
 });
@@ -44,7 +43,7 @@ onBothDatabases("A capsule's event", {
     await deploy(client, "app");
     await client.call("POST", "/workers/scripts/app/subdomain", { json: { enabled: true } });
     const { id } = (await client.call("POST", "/workers/scripts/app/versions", { body: upload() })).result as { id: string };
-    const control = createCapsuleControl({ ...optionsOf(bench, shop) });
+    const control = createCapsuleControl({ ...optionsOf(bench, shop), products: shop.products });
     const look = () => control.lookup(`${id.slice(0, 8)}--app--${client.account.subdomain}`);
     assert.equal((await look()).kind, "spec");
     bench.clock.advance(1);
@@ -52,8 +51,14 @@ onBothDatabases("A capsule's event", {
     await recordCapsuleEvent(optionsOf(bench, shop), event);
     const services = () => client.spec().units[0]?.services.length;
     assert.equal(services(), 1);
-    const [entry] = await shop.trail.read(client.id, { limit: 1, offset: 0 });
-    assert.equal(entry?.reason, "Too much memory. Previews stopped: 1.");
+    const entries = await shop.trail.read(client.id, { limit: 2, offset: 0 });
+    assert.deepEqual(
+      new Set(entries.map(({ action, reason }) => `${action}: ${reason}`)),
+      new Set([
+        "account:suspend: Too much memory.",
+        "workers:preview: the process is in trouble: previews stopped until they are visited: 1",
+      ]),
+    );
     await look();
     assert.equal((await deploy(client, "app")).status, 200);
     assert.equal(services(), 1);

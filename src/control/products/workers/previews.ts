@@ -69,24 +69,44 @@ async function look(db: Kysely<Schema>, account: AccountId, name: string, nowMs:
   return { addressed: { kind: "unavailable", reason, retryAfterSeconds: Math.ceil(leftMs / 1000) } };
 }
 
+/** Written down as the platform's own deed: a visitor has no name. */
+function record(context: ProductContext, tx: Tx, account: AccountId, resource: string, reason: string): Promise<void> {
+  return context.trail.append(tx, {
+    at: context.store.clock.now(),
+    account,
+    task: null,
+    actors: ["mayfly"],
+    token: null,
+    action: "workers:preview",
+    resource,
+    outcome: "done",
+    reason,
+  });
+}
+
 async function wake(context: ProductContext, tx: Tx, account: Account, name: string): Promise<Addressed> {
   const now = context.store.clock.now();
   const { addressed, versionId, leaves } = await look(tx, account.id, name, now);
   if (versionId === undefined) return addressed;
   if (leaves !== undefined) await setMark(tx, account.id, [leaves], null);
   await setMark(tx, account.id, [versionId], now);
-  await context.trail.append(tx, {
-    at: now,
-    account: account.id,
-    task: null,
-    actors: ["mayfly"],
-    token: null,
-    action: "workers:preview",
-    resource: `workers/${name.slice(name.lastIndexOf("--") + 2)}`,
-    outcome: "done",
-    reason: `first visit of version ${versionId}${leaves === undefined ? "" : `, version ${leaves} gave way`}`,
-  });
+  const reason = `first visit of version ${versionId}${leaves === undefined ? "" : `, version ${leaves} gave way`}`;
+  await record(context, tx, account.id, `workers/${name.slice(name.lastIndexOf("--") + 2)}`, reason);
   return { kind: "served" };
+}
+
+async function rest(context: ProductContext, tx: Tx, account: AccountId): Promise<boolean> {
+  const ids = (await listMarks(tx, account)).map(({ id }) => id);
+  if (ids.length === 0) return false;
+  await setMark(tx, account, ids, null);
+  await record(
+    context,
+    tx,
+    account,
+    `account/${account}`,
+    `the process is in trouble: previews stopped until they are visited: ${ids.length}`,
+  );
+  return true;
 }
 
 /** @param context of the product */
@@ -94,17 +114,6 @@ export function createLabels(context: ProductContext): Labels {
   return {
     find: async (db, account, name) => (await look(db, account, name, context.store.clock.now())).addressed,
     wake: (tx, account, name) => wake(context, tx, account, name),
-    rest: async (tx, account) => {
-      const marks = await listMarks(tx, account);
-      if (marks.length > 0) {
-        await setMark(
-          tx,
-          account,
-          marks.map(({ id }) => id),
-          null,
-        );
-      }
-      return marks.length;
-    },
+    rest: (tx, account) => rest(context, tx, account),
   };
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createCapsuleControl } from "../../../../src/control/accounts/capsule-control.ts";
 import * as transitions from "../../../../src/control/accounts/transitions.ts";
 import { PREVIEW_KEPT_MS, PREVIEWS_RUNNING } from "../../../../src/control/products/workers/quota.ts";
+import { PlatformError } from "../../../../src/kernel/errors.ts";
 import type { CapsuleSpec } from "../../../../src/capsule/spec.ts";
 import { onBothDatabases, type Bench } from "../../../fixtures/databases.ts";
 import { deploy, ESM, openShop, upload, type Client, type Module, type Shop } from "../../../fixtures/products.ts";
@@ -209,6 +210,24 @@ onBothDatabases("A preview", {
     bench.clock.advance(1000);
     const both = await Promise.all([twelfth, ids[0] ?? ""].map((id) => control.lookup(labelOf(id))));
     assert.deepEqual(both.map(({ kind }) => kind).sort(), ["spec", "unavailable"]);
+  },
+
+  "leaves when a change cannot be taken up with it, and the change is then": async (bench) => {
+    const { shop, client, control, labelOf } = await open(bench);
+    const second = await idOf(addVersion(client, "two"));
+    await control.lookup(labelOf(second));
+    const { apply } = shop.host;
+    const failed = new PlatformError("capsule_failed", { message: "It did not start." });
+    shop.host.apply = (spec) => (versionsIn(spec).includes(second) ? Promise.reject(failed) : apply(spec));
+    bench.clock.advance(1);
+    const mended = await deploy(client, "app", {}, [hello("three")]);
+    assert.equal(mended.status, 200, mended.message);
+    assert.deepEqual(versionsIn(client.spec()), [mended.result.deployment_id]);
+    const trail = await shop.trail.read(client.id, { limit: 2, offset: 0 });
+    assert.ok(trail.some(({ reason }) => /previews stopped until they are visited: 1/.test(reason ?? "")));
+    // Without one there is nothing to leave: the change is saved, and said not to run.
+    shop.host.apply = () => Promise.reject(failed);
+    assert.equal((await deploy(client, "app")).code, "capsule_failed");
   },
 
   "is announced to wrangler only where the edge has TLS; its own addresses are told everywhere": async (bench) => {
