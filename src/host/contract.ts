@@ -69,8 +69,8 @@ export type LaunchRequest = {
   readonly socketDirectory: string | null;
   /** Arguments after the workerd binary, such as ["serve", "--experimental", "--binary", "-"]. */
   readonly args: readonly string[];
-  /** Written to the process's standard input, then closed; no secret touches the disk. */
-  readonly stdin: Uint8Array;
+  /** Written to the process's standard input, then closed; no secret touches the disk. Null: it waits for `feed`. */
+  readonly stdin: Uint8Array | null;
   readonly limits: Pick<CapsuleLimits, "memoryBytes" | "cpuWeight" | "maxProcesses">;
   /** Whether standard output is collected (trials) or thrown away. */
   readonly collectStdout: boolean;
@@ -84,6 +84,8 @@ export type Sandboxed = {
   readonly pid: number;
   /** Settles when workerd and its wrapper are gone, cgroups included. */
   readonly exited: Promise<Exit>;
+  /** What a process that was launched without its standard input waits for: once. */
+  feed(stdin: Uint8Array): void;
   /** SIGTERM to workerd itself: refuses new connections, finishes requests in flight. */
   terminate(): void;
   /** SIGKILL to workerd and its wrapper. */

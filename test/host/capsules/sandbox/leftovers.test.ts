@@ -196,7 +196,7 @@ describe("what the sandbox leaves behind", () => {
     const sleeper = spawn("sleep", ["60"], { stdio: "ignore" });
     const gone = once(sleeper, "exit");
     try {
-      for (const file of groups.create(LIMITS).joins) writeFileSync(file, String(sleeper.pid));
+      await (await groups.create(LIMITS)).enter(sleeper.pid ?? 0);
     } finally {
       await sweepGroups(groups.directories, true);
     }
