@@ -41,6 +41,9 @@ export type WingOptions = {
   readonly bounds?: Partial<Bounds>;
 };
 
+/** Processes that wait for an upload to try: one more than a deploy needs, since the next may follow at once. */
+const WAITING_TRIALS = 2;
+
 export type Wing = AsyncDisposable & {
   readonly capsuleHost: CapsuleHost;
   readonly rung: Rung;
@@ -106,7 +109,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const opened = edge;
   stack.defer(() => opened.close());
   const supervisor: Supervisor = stack.use(new Supervisor({ ...options, sandbox, egress, files, accountsDirectory, runDirectory }));
-  const trials = createTrials({ sandbox, files, clock });
+  const trials = stack.use(createTrials({ sandbox, files, clock, waiting: WAITING_TRIALS }));
   const edgePort = await listen(edge, options.edgePort, options.edgeBind);
   const up = stack.move();
   return {

@@ -14,6 +14,7 @@ import { diagnosticsOf } from "../workerd/diagnostics.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import { scriptName, withPlaces } from "./places.ts";
 import { JUDGE, trialConfig } from "./trial-config.ts";
+import { StandBy } from "./stand-by.ts";
 import { Turns } from "./turns.ts";
 
 export type TrialOptions = {
@@ -22,15 +23,27 @@ export type TrialOptions = {
   readonly clock: Clock;
   readonly maxConcurrent?: number;
   readonly maxQueued?: number;
-  /** From launch until the upload has started and its exports are known. */
+  /** From the hand-over of the upload until it has started and its exports are known. */
   readonly timeoutMs?: number;
   /** Of the scratch process, which holds the upload twice. */
   readonly memoryBytes?: number;
-  /** First of `maxConcurrent` user ids that no capsule has. */
+  /** The lowest of some user ids that no capsule has: one for each trial at once, and each process that waits. */
   readonly firstUid?: number;
+  /** Processes started ahead of the uploads that they will try; some 5 MB each. */
+  readonly waiting?: number;
+  /** Between the last trial's begin and the start of what waits for others. */
+  readonly refillAfterMs?: number;
 };
 
-const DEFAULTS = { maxConcurrent: 2, maxQueued: 50, timeoutMs: 10_000, memoryBytes: 536_870_912, firstUid: 99_900 };
+const DEFAULTS = {
+  maxConcurrent: 2,
+  maxQueued: 50,
+  timeoutMs: 10_000,
+  memoryBytes: 536_870_912,
+  firstUid: 99_900,
+  waiting: 0,
+  refillAfterMs: 100,
+};
 
 const refuse = (diagnostics: string): Verdict => ({ ok: false, diagnostics });
 
@@ -97,9 +110,9 @@ function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: numbe
 
 type UnderWay = { readonly over: AbortController; readonly trials: Set<Promise<unknown>> };
 
-export type Trials = {
+export type Trials = AsyncDisposable & {
   /**
-   * Starts the Worker alone. `startupMs` is wall-clock time from launch to verdict.
+   * Starts the Worker alone. `startupMs` is wall-clock time from its hand-over to the verdict.
    * @throws PlatformError capsule_failed when too many wait or the machine cannot run it, account_gone when `end` overtakes it.
    */
   validate(trial: Trial): Promise<Verdict>;
@@ -109,27 +122,36 @@ export type Trials = {
 
 /** Tries uploads, a bounded number at once. */
 export function createTrials(options: TrialOptions): Trials {
-  const { sandbox, files, clock, maxConcurrent, maxQueued, timeoutMs, memoryBytes, firstUid } = { ...DEFAULTS, ...options };
+  const { sandbox, files, clock, maxConcurrent, maxQueued, timeoutMs, memoryBytes, firstUid, waiting, refillAfterMs } = {
+    ...DEFAULTS,
+    ...options,
+  };
   const turns = new Turns(maxConcurrent, maxQueued);
   const underWay = new Map<AccountId, UnderWay>();
 
-  async function run(trial: Trial, slot: number, over: AbortSignal): Promise<Verdict> {
+  const launch = (uid: number): Promise<Sandboxed> =>
+    sandbox.launch({
+      uid,
+      directory: null,
+      socketDirectory: null,
+      args: ["test", "--experimental", "--no-verbose", "--binary", "-", JUDGE],
+      stdin: null,
+      limits: { memoryBytes, cpuWeight: 100, maxProcesses: 32 },
+      collectStdout: true,
+    });
+  const standBy = new StandBy({ launch, firstUid, count: waiting, pauseMs: refillAfterMs });
+
+  async function run(trial: Trial, over: AbortSignal): Promise<Verdict> {
     over.throwIfAborted();
     const { account, worker } = trial;
     const read = (hash: string): Promise<Uint8Array> => files.readCode(account, hash);
     const nonce = randomBytes(24).toString("hex");
     const bytes = await moduleReader([worker], read);
     over.throwIfAborted();
+    const config = trialConfig(worker, bytes, nonce, [heapLimit(memoryBytes)]);
+    const process = await standBy.take();
     const startedMs = performance.now();
-    const process = await sandbox.launch({
-      uid: firstUid + slot,
-      directory: null,
-      socketDirectory: null,
-      args: ["test", "--experimental", "--no-verbose", "--binary", "-", JUDGE],
-      stdin: trialConfig(worker, bytes, nonce, [heapLimit(memoryBytes)]),
-      limits: { memoryBytes, cpuWeight: 100, maxProcesses: 32 },
-      collectStdout: true,
-    });
+    process.feed(config);
     const end = await ending(process, timeoutMs, startedMs, over);
     over.throwIfAborted();
     const verdict = await withPlaces(judged(process, end, nonce, timeoutMs, scriptName(trial)), trial, read, over);
@@ -154,7 +176,7 @@ export function createTrials(options: TrialOptions): Trials {
     async validate(trial) {
       const problem = checkCompatibility(trial.worker.compatibilityDate, trial.worker.compatibilityFlags, clock.now());
       if (problem !== null) return refuse(problem);
-      return untilEnd(trial.account, (over) => turns.take(trial.account, (slot) => run(trial, slot, over), over));
+      return untilEnd(trial.account, (over) => turns.take(trial.account, () => run(trial, over), over));
     },
     async end(account) {
       const mine = underWay.get(account);
@@ -162,5 +184,6 @@ export function createTrials(options: TrialOptions): Trials {
       mine.over.abort(new PlatformError("account_gone", { message: "The account has ended." }));
       await Promise.allSettled(mine.trials);
     },
+    [Symbol.asyncDispose]: () => standBy[Symbol.asyncDispose](),
   };
 }
