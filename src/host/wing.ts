@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process";
 import type { AddressInfo } from "node:net";
 import { isIP } from "node:net";
+import { freemem } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
@@ -32,6 +33,8 @@ export type WingOptions = {
   readonly trustedProxies: readonly string[];
   readonly capsulesHot: number;
   readonly idleMs: number;
+  /** Of the machine's memory, never given to another process; 0: all of it may be. */
+  readonly memoryReserveBytes: number;
   /** Of an account whose spec was not seen yet. */
   readonly maxDiskBytes: number;
   readonly sandbox: "auto" | Rung;
@@ -108,7 +111,10 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   });
   const opened = edge;
   stack.defer(() => opened.close());
-  const supervisor: Supervisor = stack.use(new Supervisor({ ...options, sandbox, egress, files, accountsDirectory, runDirectory }));
+  const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
+  const supervisor: Supervisor = stack.use(
+    new Supervisor({ ...options, sandbox, egress, files, accountsDirectory, runDirectory, memoryIsShort }),
+  );
   const trials = stack.use(createTrials({ sandbox, files, clock, waiting: WAITING_TRIALS }));
   const edgePort = await listen(edge, options.edgePort, options.edgeBind);
   const up = stack.move();

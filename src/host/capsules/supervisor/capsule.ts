@@ -7,6 +7,7 @@ import type { Log } from "../../../kernel/log.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
 import type { Answerer, Choice, Exit } from "../../contract.ts";
 import { choose } from "./choice.ts";
+import type { Ahead } from "./ahead.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
@@ -29,6 +30,8 @@ export type CapsuleParts = {
   /** A place among the living processes, and back. @throws PlatformError capsule_failed when there is none */
   takePlace(): Promise<Disposable>;
   start(spec: CapsuleSpec, signal: AbortSignal): Promise<Run>;
+  /** The account's process that waits for what it will run. */
+  readonly ahead: Pick<Ahead, "has" | "drop">;
   /** Before the first file of the account is written. */
   own(account: AccountId): Promise<void>;
   report(account: AccountId, kind: "restarted" | "suspend", reason: string): void;
@@ -122,7 +125,11 @@ export class Capsule implements Occupant {
       this.#endTimer.set(next.endsAtMs);
       if (!this.#live()) await this.#kill();
       else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
-      else this.#waiters.wake();
+      else {
+        this.#waiters.wake();
+        // Not waited for: it will be hot, or nearly, when the first request comes.
+        if (run === null && next.routes.size > 0 && this.#parts.ahead.has(this.account)) this.#askForStart();
+      }
       // The end may have come during the drain.
       this.#refuseIfGone();
       await this.#prune(spec);
@@ -346,13 +353,14 @@ export class Capsule implements Occupant {
   async #leave(): Promise<void> {
     this.#endTimer.set(null);
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
-    await this.#kill();
+    await Promise.all([this.#kill(), this.#parts.ahead.drop(this.account)]);
     await this.#inTurn(() => this.#kill());
   }
 
   /** The end time has come: whoever is in charge, nothing of the account goes on. */
   #lapse(): void {
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
+    void this.#parts.ahead.drop(this.account);
     void this.#kill();
   }
 

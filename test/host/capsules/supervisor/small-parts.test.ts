@@ -245,9 +245,9 @@ describe("bounds of memory and paths", () => {
 
   test("a run directory too long for sockets is refused in words", () => {
     const account = newAccountId();
-    const { process, host } = socketDirectories("/run/mayfly-12345678", account);
+    const { process, host } = socketDirectories("/run/mayfly-12345678", account, "zzzz");
     for (const path of [process, host]) assert.ok(`${path}/control.sock`.length <= 107);
-    assert.throws(() => socketDirectories(`/${"x".repeat(90)}`, account), /MAYFLY_RUN/);
+    assert.throws(() => socketDirectories(`/${"x".repeat(90)}`, account, "1"), /MAYFLY_RUN/);
   });
 });
 
