@@ -61,7 +61,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
   readonly #ahead: Ahead;
   /** Of the spec seen last: what an account that is not known yet will most likely have. */
   #usualLimits: CapsuleSpec["limits"] | null = null;
-  #relieving: Promise<void> | null = null;
+  #relieving = false;
   readonly #users: UserIds | null;
   readonly #parts: CapsuleParts;
   readonly #over = new AbortController();
@@ -307,7 +307,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
 
   async #tick(): Promise<void> {
     // Not awaited either: whoever must stop may be in the middle of something.
-    this.#relieving ??= this.#relieve().finally(() => (this.#relieving = null));
+    if (!this.#relieving) void this.#relieve();
     for (const capsule of this.#capsules.values()) {
       if (!capsule.hot) continue;
       // Not awaited: a hung capsule takes seconds to judge, and the others are looked at meanwhile.
@@ -316,8 +316,13 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   async #relieve(): Promise<void> {
-    const stopped = await this.#places.relieve();
-    if (stopped > 0) this.#options.log.warn({ stopped }, "memory is short: idle processes were stopped");
+    this.#relieving = true;
+    try {
+      const stopped = await this.#places.relieve();
+      if (stopped > 0) this.#options.log.warn({ stopped }, "memory is short: idle processes were stopped");
+    } finally {
+      this.#relieving = false;
+    }
   }
 
   async #tellHeld(): Promise<void> {
