@@ -8,12 +8,14 @@ import { edge } from "./edge.ts";
 import { memory } from "./memory.ts";
 import { neighbours } from "./neighbours.ts";
 import { provisioning } from "./provisioning.ts";
+import { wrangler } from "./wrangler.ts";
 import { machine, save, table, type Group, type Row } from "./report.ts";
 
 const { values, positionals } = parseArgs({ options: { "node-client": { type: "boolean", default: false } }, allowPositionals: true });
 const groups: Readonly<Record<string, Group>> = {
   provisioning,
   deploy,
+  wrangler,
   "cold-start": coldStart,
   edge: edge(values["node-client"] ? "node" : undefined),
   neighbours,

@@ -42,7 +42,7 @@ const DEFAULTS = {
   memoryBytes: 536_870_912,
   firstUid: 99_900,
   waiting: 0,
-  refillAfterMs: 100,
+  refillAfterMs: 60,
 };
 
 const refuse = (diagnostics: string): Verdict => ({ ok: false, diagnostics });
