@@ -38,7 +38,12 @@ export const wrangler: Group = async (say) => {
   }
   const above = (whole: readonly number[]) => spread(whole.map((ms, round) => ms - (version[round] ?? 0)));
   return [
-    { name: "wrangler deploy --temporary, above wrangler --version", unit: "ms", values: above(first), aim: { value: "p50", atMost: AIM_MS } },
+    {
+      name: "wrangler deploy --temporary, above wrangler --version",
+      unit: "ms",
+      values: above(first),
+      aim: { value: "p50", atMost: AIM_MS },
+    },
     { name: "… a second deploy, above wrangler --version", unit: "ms", values: above(again) },
     { name: "… wrangler --version", unit: "ms", values: spread(version) },
   ];

@@ -82,7 +82,7 @@ export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signa
 export type Sandboxed = {
   /** Pid of workerd itself in our namespace. */
   readonly pid: number;
-  /** Settles when workerd and its wrapper are gone, cgroups included. */
+  /** Settles when workerd and its wrapper are gone; their emptied cgroups follow. */
   readonly exited: Promise<Exit>;
   /** What a process that was launched without its standard input waits for: once. */
   feed(stdin: Uint8Array): void;

@@ -200,8 +200,9 @@ function follow(
     await Promise.race([closed, sleep(LAST_WORDS_MS, undefined, { ref: false })]);
     lastCpuMs = Math.max(lastCpuMs, groups.cpuMs() ?? 0);
     const outOfMemory = groups.outOfMemory() || looksOutOfMemory(outcome, said.stderr(), killed);
-    await groups.remove();
     plan.onLife(inner, false);
+    // Nobody waits for that: it has its turn among the launches of others.
+    void groups.remove();
     return { ...outcome, outOfMemory };
   };
   const exited = bury();
