@@ -1,9 +1,10 @@
 // What the rooms of this wing hand each other: edge asks for leases, the supervisor asks for processes
 // and for an egress. Types only; each room implements its own part.
-import type { Agent, IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
 import type { AccountId } from "../kernel/ids.ts";
+import type { CapsulePool } from "./edge/pool.ts";
 
 /** The right to send one request to a running capsule; a redeploy waits (bounded) until it is disposed. */
 export type Lease = Disposable & {
@@ -11,9 +12,9 @@ export type Lease = Disposable & {
   readonly generation: number;
   /** Id of the spec's service that answers. */
   readonly service: string;
-  /** Unix socket of the Worker version that answers for the label, reached through `agent`. */
+  /** Unix socket of the Worker version that answers for the label, reached through `pool`. */
   readonly socketPath: string;
-  readonly agent: Agent;
+  readonly pool: CapsulePool;
   /** Aborts when the account ends, is suspended or its process was killed: cut everything at once. */
   readonly ended: AbortSignal;
   /** Aborts when the process is about to be replaced or stopped: cut WebSockets, let requests finish. */

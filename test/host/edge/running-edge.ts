@@ -1,10 +1,10 @@
 // An edge in front of one Worker, with leases that a test can count, end and replace.
 import { once } from "node:events";
-import { type Agent, request, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { request, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { capsuleAgent } from "../../../src/host/edge/agent.ts";
 import { createEdge, type Edge, type EdgeOptions } from "../../../src/host/edge/edge.ts";
+import { CapsulePool } from "../../../src/host/edge/pool.ts";
 import type { Answerer, Capsules, Choice } from "../../../src/host/contract.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
@@ -15,7 +15,7 @@ export const DOMAIN = "mayfly.localhost";
 export type FakeCapsules = Capsules & {
   /** What each label answers instead of the Worker. */
   readonly answers: Map<string, () => Answerer | Promise<Answerer>>;
-  readonly agent: Agent;
+  readonly pool: CapsulePool;
   /** What callers said about versions. */
   readonly choices: Choice[];
   /** Leases given and not yet returned. */
@@ -32,7 +32,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
   const account = newAccountId();
   const capsules: FakeCapsules = {
     answers: new Map(),
-    agent: capsuleAgent(),
+    pool: new CapsulePool(socketPath),
     out: 0,
     given: 0,
     ended: new AbortController(),
@@ -46,13 +46,13 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         returned = true;
         capsules.out -= 1;
       };
-      const { agent, ended, replaced } = capsules;
+      const { pool, ended, replaced } = capsules;
       const lease = {
         account,
         generation: 1,
         service: "w-test",
         socketPath,
-        agent,
+        pool,
         ended: ended.signal,
         replaced: replaced.signal,
         [Symbol.dispose]: dispose,
@@ -88,7 +88,7 @@ export async function runEdge(capsules: FakeCapsules, options: Partial<EdgeOptio
     port: (edge.server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: async () => {
       await edge.close();
-      capsules.agent.destroy();
+      capsules.pool.close();
     },
   };
 }

@@ -1,6 +1,6 @@
 // One life of one capsule's process, from launch to the last trace of it: its sockets, its leases, its end.
 // Whatever way it ends, `ended` aborts, connections are dropped and the egress closes.
-import type { Agent } from "node:http";
+import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CapsuleSpec } from "../../../capsule/spec.ts";
@@ -8,13 +8,16 @@ import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { EgressFactory, Exit, LaunchRequest, Lease, Sandbox, Sandboxed } from "../../contract.ts";
-import { capsuleAgent } from "../../edge/agent.ts";
+import { CapsulePool } from "../../edge/pool.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
 import { eraseSocketDirectories, makeSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
 
-type Door = { readonly socketPath: string; readonly agent: Agent };
+type Door = { readonly socketPath: string; readonly pool: CapsulePool };
+
+/** Spare connections to the control socket go before workerd closes them, which is after 15 s. */
+const CONTROL_IDLE_MS = 4_000;
 
 /** The process did not get as far as answering; `diagnostics` is its standard error, for the log. */
 export class StartFailure extends Error {
@@ -54,7 +57,8 @@ export class Run {
   /** Settles once the process is gone and everything that was opened for it is closed. */
   readonly gone: Promise<Exit>;
   readonly #doors: ReadonlyMap<string, Door>;
-  readonly #control: Door;
+  readonly #controlPath: string;
+  readonly #control = new Agent({ keepAlive: true, timeout: CONTROL_IDLE_MS });
   readonly #ended = new AbortController();
   readonly #replaced = new AbortController();
   readonly #clock: Clock;
@@ -69,9 +73,10 @@ export class Run {
     this.process = opened.process;
     this.#clock = opened.clock;
     this.lastUsedMs = opened.clock.now();
-    const door = (name: string): Door => ({ socketPath: join(opened.prepared.directories.host, name), agent: capsuleAgent() });
+    const path = (name: string): string => join(opened.prepared.directories.host, name);
+    const door = (name: string): Door => ({ socketPath: path(name), pool: new CapsulePool(path(name)) });
     this.#doors = new Map([...opened.sockets].map(([service, name]) => [service, door(name)]));
-    this.#control = door(CONTROL_SOCKET);
+    this.#controlPath = path(CONTROL_SOCKET);
     this.gone = this.#bury(opened);
   }
 
@@ -104,14 +109,15 @@ export class Run {
 
   /** @param timeoutMs how long a sign of life may take */
   ping(timeoutMs: number): Promise<boolean> {
-    return ping(this.#control.socketPath, timeoutMs, this.#control.agent);
+    return ping(this.#controlPath, timeoutMs, this.#control);
   }
 
   async #bury({ process, egress, prepared, log }: Opened): Promise<Exit> {
     try {
       const exit = await process.exited;
       this.#ended.abort();
-      for (const { agent } of [...this.#doors.values(), this.#control]) agent.destroy();
+      for (const { pool } of this.#doors.values()) pool.close();
+      this.#control.destroy();
       await egress[Symbol.asyncDispose]();
       // Nobody waits for that: a successor has directories of its own.
       prepared.tidy();

@@ -75,20 +75,6 @@ describe("a capsule", () => {
     assert.equal(await get(b.supervisor, spec.label), "mended");
   });
 
-  test("an idle connection is given up before workerd closes it, a busy one is left alone", async () => {
-    await using b = await bench();
-    const { label } = await b.deploy(TROUBLE);
-    assert.equal(await get(b.supervisor, label), "fine");
-    using lease = leased(await b.supervisor.open(label));
-    const connections = (pools: NodeJS.ReadOnlyDict<unknown[]>): number => Object.values(pools).flat().length;
-    assert.equal(connections(lease.agent.freeSockets), 1);
-    const busy = through(lease, "/slow?ms=4800").then((answer) => text(answer));
-    const quick = await through(lease);
-    assert.equal(await text(quick), "fine");
-    await awaitUntil(() => connections(lease.agent.freeSockets) === 0, { what: "the idle connection is closed", deadlineMs: 4_700 });
-    assert.equal(await busy, "slow done");
-  });
-
   test("a spec at rest shows nothing of what is in it", async () => {
     await using b = await bench();
     const { account, label } = await b.deploy(answering("env.SECRET"), { text: { SECRET: "planted-needle-7" } });
