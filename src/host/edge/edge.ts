@@ -126,8 +126,8 @@ export function createEdge(options: EdgeOptions): Edge {
     } as const;
     // A Worker names the host in the URL alone: what it writes into Host must not tell the callee another story.
     const host = from === null ? "" : `Host: ${target.authority}\r\n`;
-    const lines = headers.lines + host + state(statement, options) + framing(incoming, upgrade !== null);
-    const head = requestHead(incoming.method ?? "", target.path, lines);
+    const own = host + state(statement, options) + framing(incoming, upgrade !== null);
+    const head = requestHead(incoming.method ?? "", target.path, headers.lines, own);
     if (head === null)
       return refuse(incoming, outgoing, pages.malformed("The request target or a header holds a character that it cannot"));
     const asked: Asked = {

@@ -66,6 +66,8 @@ export class Exchange implements Receiver {
   /** Bytes of the body were written, or its end. */
   #flowing = false;
   #flushing = false;
+  /** The caller reads slower than the Worker writes. */
+  #draining = false;
   /** The Worker's response has come to its end, or the edge's own page was sent. */
   #whole = false;
   #over = false;
@@ -152,7 +154,14 @@ export class Exchange implements Receiver {
     this.#outcome = "proxied";
     this.#length = response.length;
     const { host, ray } = this.#asked;
-    this.#outgoing.writeHead(response.status, response.reason, responseHeaders(response.raw, response.connection, host, ray));
+    const headers = responseHeaders(response.raw, response.connection, host, ray);
+    try {
+      this.#outgoing.writeHead(response.status, response.reason, headers);
+    } catch (error) {
+      // Node has the last word on what a head can hold.
+      this.#options.log.warn({ err: error, account: this.#lease?.account }, "a Worker's response cannot be passed on");
+      this.#cut();
+    }
   }
 
   body(bytes: Buffer): boolean {
@@ -166,8 +175,15 @@ export class Exchange implements Receiver {
     this.#flowing = true;
     // A copy, as these bytes are written over by the next read.
     if (outgoing.write(Buffer.from(bytes))) return true;
-    outgoing.once("drain", () => this.#connection?.resume());
+    // One read may hold many chunks.
+    if (!this.#draining) outgoing.once("drain", () => this.#drained());
+    this.#draining = true;
     return false;
+  }
+
+  #drained(): void {
+    this.#draining = false;
+    this.#connection?.resume();
   }
 
   /** Headers usually leave with the first bytes of the body; an event stream may have none for long. */

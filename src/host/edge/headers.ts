@@ -94,12 +94,14 @@ export function state({ address, scheme, ray, cf }: Statement, names: HeaderName
 const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/;
 
 /**
- * The head of a request as it is sent to a capsule, or null when it would not be one line and its headers: what a
- * parser let through must not become two requests here.
+ * The head of a request as it is sent to a capsule, or null when what the caller wrote would not be one line and its
+ * headers: what a parser let through must not become two requests here.
+ *
+ * @param lines what came from the caller; @param own what is ours
  */
-export function requestHead(method: string, path: string, lines: string): string | null {
+export function requestHead(method: string, path: string, lines: string, own: string): string | null {
   if (!TARGET.test(path) || !FIELD_LINES.test(lines)) return null;
-  return `${method} ${path} HTTP/1.1\r\n${lines}\r\n`;
+  return `${method} ${path} HTTP/1.1\r\n${lines}${own}\r\n`;
 }
 
 /**
