@@ -23,7 +23,9 @@ import { createComposer, type Composer } from "./composer/composer.ts";
 import { createApi, type Env } from "./http/api.ts";
 import { createMetrics } from "./http/metrics.ts";
 import type { Route } from "./http/routes.ts";
+import type { Upgrades } from "./http/upgrade.ts";
 import { openKeys, type Keys } from "./keys/keys.ts";
+import { createLogs } from "./logs/logs.ts";
 import { createPeople, type People } from "./people/people.ts";
 import { authorize } from "./permissions/authorize.ts";
 import type { Product, ProductContext, QuotaSettings } from "./products/product.ts";
@@ -58,6 +60,8 @@ export type WingOptions = {
 
 export type Wing = AsyncDisposable & {
   readonly app: Hono<Env>;
+  /** WebSockets that the listener hands on. */
+  readonly upgrades: Upgrades;
   /** What host may ask. */
   readonly capsuleControl: CapsuleControl;
   readonly routes: readonly Route[];
@@ -155,6 +159,9 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
   opening.use(followCapsuleEvents({ store, trail, composer, host, log }));
+  const workers = products.find(({ name }) => name === "workers");
+  if (!workers) throw new Error("The registry lacks Workers");
+  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, url, log }));
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [
@@ -162,6 +169,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     ...provisioningRoutes({ store, keys, trail, tokens, admission, lifetime, claimUrl, urlOf }),
     ...identityRoutes({ store, trail, ending, urlOf }),
     ...products.flatMap((product) => product.routes),
+    ...logs.routes,
   ];
   const metrics = createMetrics({
     // Without the database the other figures are wanted all the more.
@@ -196,6 +204,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const stack = opening.move();
   return {
     app,
+    upgrades: logs.upgrades,
     routes,
     store,
     keys,

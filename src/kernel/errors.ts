@@ -3,7 +3,7 @@
 
 type Row = {
   /** HTTP status. */
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 429 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 426 | 429 | 500 | 503;
   /** The number in `errors[].code`: Cloudflare's where a client acts on it, 71xxx of our own elsewhere. */
   readonly number: number;
   /** Whether the same request can succeed later without change. */
@@ -79,6 +79,11 @@ export const ERRORS = {
   product_unavailable: row(400, 71419, false, "See the table of products in README.md for what works here."),
   asset_session_invalid: row(401, 71423, false, "Start a new upload session and upload the files it asks for."),
   asset_mismatch: row(400, 71424, false, "Upload exactly the files that the session asked for."),
+  // logs and tails
+  upgrade_required: row(426, 71426, false, "Open it as a WebSocket with the subprotocol trace-v1, as `wrangler tail` does."),
+  tail_invalid: row(401, 71441, false, "Open a new tail with `wrangler tail`, and connect within a minute."),
+  tail_not_found: row(404, 71442, false, "List the Worker's tails; one that has ended is not there any more."),
+  too_many_streams: row(429, 71440, true, "Close one of those that are open, then try again."),
   // the claim
   claim_unknown: row(404, 71431, false, "Open the link exactly as the agent printed it."),
   claim_taken: row(409, 71432, false, "The account has an owner. If that is you, sign in; if not, ask whoever sent the link."),

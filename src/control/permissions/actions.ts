@@ -7,6 +7,7 @@ export const ACTIONS = [
   "account:read",
   "account:end",
   "trail:read",
+  "logs:read",
   "tokens:write",
   "members:write",
   "workers:read",

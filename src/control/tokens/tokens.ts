@@ -26,10 +26,17 @@ export type Tokens = {
   issue(tx: Tx, token: NewToken): Promise<{ readonly id: string; readonly secret: string }>;
   /** @throws PlatformError token_refused, saying whether the token or its account ended */
   lookUp(secret: string): Promise<Principal>;
+  /** For what goes on after the call that was authorized. An id that is not in the answer is of no token any more. */
+  standing(ids: readonly string[]): Promise<Map<string, Standing>>;
 };
 
 type Row = Selectable<TokenTable> &
   Pick<Selectable<AccountTable>, "state" | "auth_epoch" | "end_reason"> & { account_expires_at: number | null };
+
+/** Whether a token still opens anything, and until when at the latest; `why` is a sentence for its holder. */
+export type Standing =
+  | { readonly stands: true; readonly epoch: number; readonly untilMs: number | null }
+  | { readonly stands: false; readonly why: string };
 
 const refused = (message: string, next?: string): PlatformError =>
   new PlatformError("token_refused", next === undefined ? { message } : { message, next });
@@ -51,6 +58,17 @@ function checkLife(row: Row, nowMs: number): void {
   if (row.expires_at !== null && row.expires_at <= nowMs) throw refused("This token has expired.", next);
 }
 
+function standingOf(row: Row, nowMs: number): Standing {
+  try {
+    checkLife(row, nowMs);
+  } catch (error) {
+    if (error instanceof PlatformError) return { stands: false, why: error.message };
+    throw error;
+  }
+  const ends = [row.expires_at, row.account_expires_at].filter((end) => end !== null);
+  return { stands: true, epoch: row.epoch, untilMs: ends.length === 0 ? null : Math.min(...ends) };
+}
+
 /** What this code does not know grants nothing: an action that a later version took away, or an earlier one lacks. */
 export function readPermissions(json: string): Permission[] {
   const rows: unknown = JSON.parse(json);
@@ -65,6 +83,12 @@ export type TokensOptions = {
 };
 
 export function openTokens({ store, keys, used }: TokensOptions): Tokens {
+  const rows = () =>
+    store.db
+      .selectFrom("tokens")
+      .innerJoin("accounts", "accounts.id", "tokens.account_id")
+      .selectAll("tokens")
+      .select(["accounts.state", "accounts.auth_epoch", "accounts.end_reason", "accounts.expires_at as account_expires_at"]);
   return {
     issue: async (tx, token) => {
       const id = token.id ?? newId();
@@ -93,13 +117,7 @@ export function openTokens({ store, keys, used }: TokensOptions): Tokens {
     },
     lookUp: async (secret) => {
       if (!isSecret("mft", secret)) throw refused("This is not a token of this installation.");
-      const row = await store.db
-        .selectFrom("tokens")
-        .innerJoin("accounts", "accounts.id", "tokens.account_id")
-        .selectAll("tokens")
-        .select(["accounts.state", "accounts.auth_epoch", "accounts.end_reason", "accounts.expires_at as account_expires_at"])
-        .where("tokens.hash", "=", keys.lookupHash(secret))
-        .executeTakeFirst();
+      const row = await rows().where("tokens.hash", "=", keys.lookupHash(secret)).executeTakeFirst();
       if (!row) throw refused("This token is unknown here, or its account has ended.");
       checkLife(row, store.clock.now());
       used?.(row.id);
@@ -114,6 +132,11 @@ export function openTokens({ store, keys, used }: TokensOptions): Tokens {
         expiresAtMs: row.expires_at,
         permissions: readPermissions(row.permissions),
       };
+    },
+    standing: async (ids) => {
+      const found = await rows().where("tokens.id", "in", ids).execute();
+      const now = store.clock.now();
+      return new Map(found.map((row) => [row.id, standingOf(row, now)]));
     },
   };
 }
