@@ -1,12 +1,12 @@
 // What goes on after the call that was authorized is asked again, every two seconds and before each word, whether
-// its token still stands. Where that cannot be learned for five seconds, everything that hangs on it ends.
+// its token still stands. Where that cannot be learned for four seconds, everything that hangs on it ends.
 import type { Clock } from "../../kernel/clock.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Standing, Tokens } from "../tokens/tokens.ts";
 
 const CHECK_EVERY_MS = 2000;
-const UNKNOWN_FOR_MS = 5000;
+const UNKNOWN_FOR_MS = 3500;
 
 const GONE = "The account has ended and everything in it is gone.";
 const LATE = "The time of the token or its account is over.";

@@ -197,6 +197,29 @@ describe("A stream of records", () => {
     }
   });
 
+  test("ends when its token is ended or late, though the account goes on", async () => {
+    const tenant = await desk.tenant();
+    const id = tenant.id as AccountId;
+    const permissions = onWholeAccount(["logs:read"]);
+    const issue = (expiresAtMs: number | null) =>
+      desk.control.store.transaction((tx) =>
+        openTokens(desk.control).issue(tx, { account: id, person: null, name: "t", permissions, task: null, epoch: 1, expiresAtMs }),
+      );
+    const [ended, late] = [await issue(null), await issue(desk.clock.now() + 30_000)];
+    const [one, other, kept] = [
+      await follow(tenant, undefined, ended.secret),
+      await follow(tenant, undefined, late.secret),
+      await follow(tenant),
+    ];
+    await desk.control.store.db.updateTable("tokens").set({ ended_at: desk.clock.now() }).where("id", "=", ended.id).execute();
+    desk.clock.advance(30_000);
+    await Promise.all([one.ended, other.ended]);
+    assert.match(one.text(), /event: end\ndata: \{"reason":"This token was ended\."\}/);
+    assert.match(other.text(), /event: end\ndata: \{"reason":"(This token has expired|The time of the token)/);
+    assert.doesNotMatch(kept.text(), /event: end/);
+    kept.asked.destroy();
+  });
+
   test("says nothing after its account's last moment, though nobody has looked yet", async () => {
     const tenant = await desk.tenant({ "mayfly-lifetime": "60" });
     const events = await follow(tenant);

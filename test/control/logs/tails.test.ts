@@ -106,6 +106,38 @@ describe("A tail", () => {
     assert.deepEqual(await trailOf(of), ["tails:open | workers/w", "tails:end | workers/w | The tail was deleted."]);
   });
 
+  test("has an address at the public origin, over TLS where that has it", async () => {
+    await using other = await openDesk({ url: "https://mayfly.example" });
+    const of = await other.tenant();
+    await of.deploy("w", CODE);
+    const made = await make(of);
+    assert.match(made.url, /^wss:\/\/mayfly\.example\/client\/v4\/tails\//);
+    const client = openRaw({ port: other.port, path: pathOf(made), headers: { host: "mayfly.example" } });
+    assert.match(await client.head, /^HTTP\/1\.1 101 /);
+    client.socket.destroy();
+  });
+
+  test("that is deleted while it is being opened is not opened", async () => {
+    const made = await make(tenant);
+    const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const { tail } = desk.host;
+    desk.host.tail = async (query) => {
+      asked.resolve();
+      await answered.promise;
+      return tail(query);
+    };
+    try {
+      const client = raw(pathOf(made));
+      await asked.promise;
+      assert.equal((await tenant.call("DELETE", `${tailsOf(tenant)}/${made.id}`)).status, 200);
+      answered.resolve();
+      assert.match(await client.head, /^HTTP\/1\.1 401 /);
+      await awaitUntil(() => desk.host.tails.at(-1)?.stream.destroyed, { what: "host's stream is let go" });
+    } finally {
+      desk.host.tail = tail;
+    }
+  });
+
   test("of a Worker or id that is not there is a 404 that says so", async () => {
     for (const method of ["POST", "GET"]) {
       const answer = await tenant.call(method, tailsOf(tenant, "none"), method === "POST" ? "{}" : undefined);
