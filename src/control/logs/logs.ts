@@ -73,7 +73,7 @@ export function createLogs(options: LogsOptions): Logs {
     await tails.stop();
   };
   return {
-    routes: [...recordRoutes(options, following), ...tailRoutes({ tails, capabilities, url })],
+    routes: [...recordRoutes(options, following), ...tailRoutes({ host, tails, capabilities, url })],
     upgrades: createUpgrades({
       url,
       path: CONNECT_PATH,

@@ -1,10 +1,12 @@
 // The API of `wrangler tail`: a tail is asked for by a token, and opened by the signed address that is the answer.
+import type { CapsuleHost } from "../../capsule/messages.ts";
 import { iso } from "../../kernel/clock.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { readJson } from "../http/body.ts";
 import { success } from "../http/envelope.ts";
 import { accountRoute, capabilityRoute, type AccountCall, type Route } from "../http/routes.ts";
 import { readFilters, tailBody } from "./filters.ts";
+import { probe } from "./tailing.ts";
 import type { TailCapabilities } from "./tail-capability.ts";
 import type { Tail, Tails } from "./tails.ts";
 
@@ -16,11 +18,16 @@ export const CONNECT_PATH = /^\/client\/v4\/tails\/[^/]+$/;
 
 const READ = { action: "logs:read", product: "workers", param: "script" } as const;
 
-export type TailRoutesOptions = { readonly tails: Tails; readonly capabilities: TailCapabilities; readonly url: URL };
+export type TailRoutesOptions = {
+  readonly host: Pick<CapsuleHost, "tail">;
+  readonly tails: Tails;
+  readonly capabilities: TailCapabilities;
+  readonly url: URL;
+};
 
 const scriptOf = (call: AccountCall): string => call.params["script"] ?? "";
 
-export function tailRoutes({ tails, capabilities, url }: TailRoutesOptions): Route[] {
+export function tailRoutes({ host, tails, capabilities, url }: TailRoutesOptions): Route[] {
   const addressOf = async (tail: Tail): Promise<string> => {
     const address = new URL(`/client/v4${CONNECT.replace(":tail", tail.id)}`, url);
     address.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -32,6 +39,7 @@ export function tailRoutes({ tails, capabilities, url }: TailRoutesOptions): Rou
       const script = scriptOf(call);
       const body = await readJson(call.request, tailBody, BODY_MAX_BYTES);
       const query = readFilters({ account: call.account, worker: script }, body, call.address);
+      await probe(host, query);
       const tail = await tails.create(call.principal, script, query);
       return success({ id: tail.id, url: await addressOf(tail), expires_at: iso(tail.expiresAtMs) });
     }),

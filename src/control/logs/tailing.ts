@@ -1,7 +1,10 @@
 // From a signed address to a connection that carries host's events: verified, taken once, guarded, pumped no faster
-// than it is read.
+// than it is read. A host that is away for a moment does not end it: wrangler would give up, or tail nothing.
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TailQuery } from "../../capsule/logs.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { UpgradeCall } from "../http/upgrade.ts";
 import { linesOf } from "./ndjson.ts";
@@ -12,6 +15,19 @@ import type { Finality, Guard, Watch } from "./watch.ts";
 
 /** RFC 6455 §7.4.1. At 1000 wrangler ends well, at any other it asks for a new tail. */
 const CLOSE_CODE: Readonly<Record<Finality, number>> = { final: 1000, renew: 1012 };
+/** How long a restart of host may take. */
+const HOST_WITHIN_MS = 20_000;
+const HOST_AGAIN_MS = 250;
+
+/** As wrangler prints what is said of a tail itself. */
+const INTERRUPTED = JSON.stringify({
+  outcome: "unknown",
+  scriptName: null,
+  logs: [],
+  exceptions: [],
+  eventTimestamp: null,
+  event: { type: "overload", message: "The part of this installation that runs Workers was interrupted; events of that time are missing." },
+});
 
 export type TailingOptions = {
   readonly host: Pick<CapsuleHost, "tail">;
@@ -21,22 +37,60 @@ export type TailingOptions = {
   readonly log: Log;
 };
 
-type Tailing = { readonly tail: Tail; readonly guard: Guard; readonly source: Readable; readonly connection: TailSocket };
+/** @throws PlatformError as host answers a tail that it will not or cannot carry: a client hears it before it connects */
+export async function probe(host: Pick<CapsuleHost, "tail">, query: TailQuery): Promise<void> {
+  (await host.tail(query)).destroy();
+}
 
-async function pump({ tails, log }: TailingOptions, { tail, guard, source, connection }: Tailing): Promise<void> {
+/** Host's stream; null while host is away. */
+async function reach(host: Pick<CapsuleHost, "tail">, tail: Tail): Promise<Readable | null> {
   try {
-    for await (const line of linesOf(source)) {
-      if (guard.isOver() || tail.state === "ended" || !(await connection.send(line))) return;
-    }
+    return await host.tail(tail.query);
+  } catch (error) {
+    if (error instanceof PlatformError) return null;
+    throw error;
+  }
+}
+
+async function reachAgain({ host }: TailingOptions, tail: Tail): Promise<Readable | null> {
+  for (const until = performance.now() + HOST_WITHIN_MS; performance.now() < until && tail.state !== "ended";) {
+    // First, so that a stream which ends as soon as it is there makes no busy loop.
+    await sleep(HOST_AGAIN_MS);
+    const source = await reach(host, tail);
+    if (source) return source;
+  }
+  return null;
+}
+
+type Tailing = { readonly tail: Tail; readonly guard: Guard; readonly connection: TailSocket; source: Readable | null };
+
+const isOver = ({ tail, guard }: Tailing): boolean => guard.isOver() || tail.state === "ended";
+
+/** Sends what the source says until it ends; false when there is nobody to send to. */
+async function pump(tailing: Tailing, source: Readable, log: Log): Promise<boolean> {
+  const { tail, connection } = tailing;
+  try {
+    for await (const line of linesOf(source)) if (isOver(tailing) || !(await connection.send(line))) return false;
   } catch (err) {
     if (tail.state !== "ended") log.debug({ err, tail: tail.id }, "a tail's stream from host broke");
   }
   // Host's stream ends with its account, and when host itself does; the guard ends the tail in the first case.
-  if (tail.state === "ended" || !(await guard.check().catch(() => true))) return;
-  tails.end(tail, "The part of this installation that runs Workers was interrupted.", "renew");
+  return !isOver(tailing) && (await tailing.guard.check().catch(() => true));
 }
 
-/** Takes the socket over, or throws before a byte was written to it. @throws PlatformError tail_invalid, invalid_input, capsule_failed */
+async function carry(options: TailingOptions, tailing: Tailing): Promise<void> {
+  const { tail, connection } = tailing;
+  while (!isOver(tailing)) {
+    if (tailing.source && !(await pump(tailing, tailing.source, options.log))) return;
+    tailing.source = await reachAgain(options, tail);
+    if (tailing.source === null) break;
+    if (isOver(tailing) || !(await connection.send(INTERRUPTED))) break;
+  }
+  tailing.source?.destroy();
+  options.tails.end(tail, "The part of this installation that runs Workers does not answer.", "renew");
+}
+
+/** Takes the socket over, or throws before a byte was written to it. @throws PlatformError tail_invalid, invalid_input, token_refused */
 export async function connectTail(options: TailingOptions, { request, url, socket, head }: UpgradeCall): Promise<void> {
   const { host, tails, capabilities, watch } = options;
   checkHandshake(request);
@@ -47,20 +101,25 @@ export async function connectTail(options: TailingOptions, { request, url, socke
   opening.defer(() => tails.end(tail, "It could not be opened."));
   if (tail.principal.epoch !== named.epoch) throw tailRefused();
   const guard = opening.use(await watch.guard(tail.principal, (why, how) => tails.end(tail, why, how)));
-  const source = opening.adopt(await host.tail(tail.query), (stream) => void stream.destroy());
+  const source = await reach(host, tail);
+  opening.defer(() => void source?.destroy());
   // Deleted, or the client gone, while host was asked.
-  if (tail.state !== "open" || socket.destroyed) throw tailRefused();
-  const connection = openTailSocket(request, socket, head);
+  if (tail.state !== "opening" || socket.destroyed) throw tailRefused();
+  tail.state = "open";
+  const tailing: Tailing = { tail, guard, source, connection: openTailSocket(request, socket, head) };
   tail.hangUp = (why, how) => {
-    source.destroy();
-    connection.close(CLOSE_CODE[how], why);
+    tailing.source?.destroy();
+    tailing.connection.close(CLOSE_CODE[how], why);
   };
   const owned = opening.move();
   const letGo = async (): Promise<void> => {
-    await connection.closed;
+    await tailing.connection.closed;
     tails.end(tail, "The client closed it.");
     await owned.disposeAsync();
   };
   void letGo();
-  void pump(options, { tail, guard, source, connection });
+  carry(options, tailing).catch((err: unknown) => {
+    options.log.error({ err, tail: tail.id }, "a tail could not be carried on");
+    tails.end(tail, "Something went wrong inside this installation.", "renew");
+  });
 }

@@ -28,7 +28,7 @@ export type Tail = {
   readonly principal: Principal;
   readonly createdAtMs: number;
   expiresAtMs: number;
-  state: "waiting" | "open" | "ended";
+  state: "waiting" | "opening" | "open" | "ended";
   endedAtMs: number | null;
   /** Closes the connection. */
   hangUp: (why: string, how: Finality) => void;
@@ -42,7 +42,7 @@ export type Tails = {
   list(account: AccountId, script: string): readonly Tail[];
   /** Idempotent for a minute. @throws PlatformError tail_not_found */
   remove(account: AccountId, script: string, id: string): void;
-  /** The tail, no longer waiting. @throws PlatformError tail_invalid unless it waits */
+  /** The tail, now opening. @throws PlatformError tail_invalid unless it waits */
   take(account: string, id: string): Tail;
   end(tail: Tail, why: string, how?: Finality): void;
   /** Ends all; resolves once that is in the trail. */
@@ -148,7 +148,7 @@ export function openTails(options: TailsOptions): Tails {
       const tail = tails.get(id);
       const isLate = !tail || clock.now() >= Math.min(tail.expiresAtMs, tail.createdAtMs + CONNECT_WITHIN_SECONDS * 1000);
       if (!tail || isLate || tail.account !== account || tail.state !== "waiting") throw tailRefused();
-      tail.state = "open";
+      tail.state = "opening";
       return tail;
     },
     end,

@@ -254,15 +254,26 @@ describe("A tail's address", () => {
     client.socket.destroy();
   });
 
-  test("that cannot be served ends the tail, and the client is told why", async () => {
+  test("is not given while host is away or will not carry it, and opens though host goes away then", async () => {
     const made = await make(tenant);
-    desk.host.failure = new PlatformError("capsule_failed", { message: "down" });
-    try {
-      await refused(pathOf(made), {}, 503, /capsule_failed/);
-    } finally {
-      desk.host.failure = null;
+    const refusal = new PlatformError("product_unavailable", { message: "no logs here", next: "Do without." });
+    const away = new PlatformError("capsule_failed", { message: "down" });
+    for (const failure of [refusal, away]) {
+      desk.host.failure = failure;
+      const answer = await tenant.call("POST", tailsOf(tenant), "{}").finally(() => void (desk.host.failure = null));
+      assert.deepEqual([answer.status, answer.code], [failure.status, failure.number]);
     }
-    await refused(pathOf(made), {}, 401, /tail_invalid/);
+    desk.host.failure = away;
+    // A failed handshake would end wrangler with a stack of its own.
+    const client = raw(pathOf(made));
+    assert.match(await client.head, /^HTTP\/1\.1 101 /);
+    client.socket.write(rawFrame(PING, "p"));
+    await awaitUntil(() => client.received().length >= 3, { what: "a pong while host is away" });
+    desk.host.failure = null;
+    await awaitUntil(() => client.received().includes("events of that time are missing"), { what: "host is found again" });
+    desk.host.tails.at(-1)?.stream.write('{"found":1}\n');
+    await awaitUntil(() => client.received().includes('{"found":1}'), { what: "events come" });
+    client.socket.destroy();
   });
 
   test("leaves requests with other upgrades their ordinary answers", async () => {
@@ -329,11 +340,22 @@ describe("A connected tail", () => {
     });
   });
 
-  test("is to be opened again when host's stream breaks, and closes at 1000 when a DELETE comes", async () => {
+  test("goes on with host's next stream when one breaks, and says that something is missing", async () => {
     const { client, stream } = await open();
-    stream.end();
-    await client.closed;
-    assert.equal(closeOf(client.received())?.code, 1012);
+    const before = desk.host.tails.length;
+    stream.write('{"first":1}\n');
+    stream.end('{"half');
+    await awaitUntil(() => desk.host.tails.length > before, { what: "host is asked again" });
+    desk.host.tails.at(-1)?.stream.write('{"second":2}\n');
+    await awaitUntil(() => client.received().includes('{"second":2}'), { what: "events come" });
+    const text = client.received().toString();
+    assert.ok(
+      text.indexOf('{"first":1}') < text.indexOf("are missing") && text.indexOf("are missing") < text.indexOf('{"second":2}'),
+      text,
+    );
+    assert.ok(!text.includes('{"half'));
+    client.socket.destroy();
+    await awaitUntil(() => desk.host.tails.at(-1)?.stream.destroyed, { what: "the new stream is let go with the client" });
   });
 
   test("closes on frames that no honest client sends", async () => {
