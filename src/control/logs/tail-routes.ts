@@ -6,7 +6,7 @@ import { readJson } from "../http/body.ts";
 import { success } from "../http/envelope.ts";
 import { accountRoute, capabilityRoute, type AccountCall, type Route } from "../http/routes.ts";
 import { readFilters, tailBody } from "./filters.ts";
-import { probe } from "./tailing.ts";
+import { openSource } from "./tailing.ts";
 import type { TailCapabilities } from "./tail-capability.ts";
 import type { Tail, Tails } from "./tails.ts";
 
@@ -39,8 +39,7 @@ export function tailRoutes({ host, tails, capabilities, url }: TailRoutesOptions
       const script = scriptOf(call);
       const body = await readJson(call.request, tailBody, BODY_MAX_BYTES);
       const query = readFilters({ account: call.account, worker: script }, body, call.address);
-      await probe(host, query);
-      const tail = await tails.create(call.principal, script, query);
+      const tail = await tails.create(call.principal, script, query, await openSource(host, query));
       return success({ id: tail.id, url: await addressOf(tail), expires_at: iso(tail.expiresAtMs) });
     }),
     accountRoute("GET", TAILS, READ, async (call) => {

@@ -37,15 +37,18 @@ export type TailingOptions = {
   readonly log: Log;
 };
 
-/** @throws PlatformError as host answers a tail that it will not or cannot carry: a client hears it before it connects */
-export async function probe(host: Pick<CapsuleHost, "tail">, query: TailQuery): Promise<void> {
-  (await host.tail(query)).destroy();
+/** Host's stream, from the moment at which its tail is asked for. @throws PlatformError as host, which may not carry tails at all */
+export async function openSource(host: Pick<CapsuleHost, "tail">, query: TailQuery): Promise<Readable> {
+  const source = await host.tail(query);
+  // Host may go before anybody reads; who reads is told then.
+  source.on("error", () => {});
+  return source;
 }
 
 /** Host's stream; null while host is away. */
 async function reach(host: Pick<CapsuleHost, "tail">, tail: Tail): Promise<Readable | null> {
   try {
-    return await host.tail(tail.query);
+    return await openSource(host, tail.query);
   } catch (error) {
     if (error instanceof PlatformError) return null;
     throw error;
@@ -62,7 +65,7 @@ async function reachAgain({ host }: TailingOptions, tail: Tail): Promise<Readabl
   return null;
 }
 
-type Tailing = { readonly tail: Tail; readonly guard: Guard; readonly connection: TailSocket; source: Readable | null };
+type Tailing = { readonly tail: Tail; readonly guard: Guard; readonly connection: TailSocket };
 
 const isOver = ({ tail, guard }: Tailing): boolean => guard.isOver() || tail.state === "ended";
 
@@ -81,18 +84,19 @@ async function pump(tailing: Tailing, source: Readable, log: Log): Promise<boole
 async function carry(options: TailingOptions, tailing: Tailing): Promise<void> {
   const { tail, connection } = tailing;
   while (!isOver(tailing)) {
-    if (tailing.source && !(await pump(tailing, tailing.source, options.log))) return;
-    tailing.source = await reachAgain(options, tail);
-    if (tailing.source === null) break;
+    if (!(await pump(tailing, tail.source, options.log))) return;
+    const source = await reachAgain(options, tail);
+    if (source === null) break;
+    tail.source = source;
     if (isOver(tailing) || !(await connection.send(INTERRUPTED))) break;
   }
-  tailing.source?.destroy();
+  tail.source.destroy();
   options.tails.end(tail, "The part of this installation that runs Workers does not answer.", "renew");
 }
 
 /** Takes the socket over, or throws before a byte was written to it. @throws PlatformError tail_invalid, invalid_input, token_refused */
 export async function connectTail(options: TailingOptions, { request, url, socket, head }: UpgradeCall): Promise<void> {
-  const { host, tails, capabilities, watch } = options;
+  const { tails, capabilities, watch } = options;
   checkHandshake(request);
   const named = await capabilities.verify(url.searchParams.get("capability") ?? "");
   if (url.pathname.split("/").at(-1) !== named.tail) throw tailRefused();
@@ -101,24 +105,19 @@ export async function connectTail(options: TailingOptions, { request, url, socke
   opening.defer(() => tails.end(tail, "It could not be opened."));
   if (tail.principal.epoch !== named.epoch) throw tailRefused();
   const guard = opening.use(await watch.guard(tail.principal, (why, how) => tails.end(tail, why, how)));
-  const source = await reach(host, tail);
-  opening.defer(() => void source?.destroy());
-  // Deleted, or the client gone, while host was asked.
+  // Deleted, or the client gone, while the database was asked.
   if (tail.state !== "opening" || socket.destroyed) throw tailRefused();
   tail.state = "open";
-  const tailing: Tailing = { tail, guard, source, connection: openTailSocket(request, socket, head) };
-  tail.hangUp = (why, how) => {
-    tailing.source?.destroy();
-    tailing.connection.close(CLOSE_CODE[how], why);
-  };
+  const connection = openTailSocket(request, socket, head);
+  tail.hangUp = (why, how) => connection.close(CLOSE_CODE[how], why);
   const owned = opening.move();
   const letGo = async (): Promise<void> => {
-    await tailing.connection.closed;
+    await connection.closed;
     tails.end(tail, "The client closed it.");
     await owned.disposeAsync();
   };
   void letGo();
-  carry(options, tailing).catch((err: unknown) => {
+  carry(options, { tail, guard, connection }).catch((err: unknown) => {
     options.log.error({ err, tail: tail.id }, "a tail could not be carried on");
     tails.end(tail, "Something went wrong inside this installation.", "renew");
   });

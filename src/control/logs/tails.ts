@@ -1,6 +1,7 @@
 // The tails that are open or wait to be: made by a call that was authorized, opened once, ended by whichever comes
 // first of DELETE, the client, their time, their token's end. In memory, since a tail is a connection to this process;
 // each beginning and end is in the trail.
+import type { Readable } from "node:stream";
 import type { TailQuery } from "../../capsule/logs.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { newId, type AccountId } from "../../kernel/ids.ts";
@@ -30,13 +31,15 @@ export type Tail = {
   expiresAtMs: number;
   state: "waiting" | "opening" | "open" | "ended";
   endedAtMs: number | null;
+  /** What host tells; ended with the tail. */
+  source: Readable;
   /** Closes the connection. */
   hangUp: (why: string, how: Finality) => void;
 };
 
 export type Tails = {
-  /** @throws PlatformError worker_not_found, too_many_streams, as store.inAccount */
-  create(principal: Principal, script: string, query: TailQuery): Promise<Tail>;
+  /** The source is the tail's from the call on. @throws PlatformError worker_not_found, too_many_streams, as store.inAccount */
+  create(principal: Principal, script: string, query: TailQuery, source: Readable): Promise<Tail>;
   /** @throws PlatformError worker_not_found */
   checkWorker(account: AccountId, script: string): Promise<void>;
   list(account: AccountId, script: string): readonly Tail[];
@@ -96,6 +99,7 @@ export function openTails(options: TailsOptions): Tails {
     if (tail.state === "ended") return;
     tail.state = "ended";
     tail.endedAtMs = clock.now();
+    tail.source.destroy();
     tail.hangUp(why, how);
     const written = store
       .transaction((tx) => trail.append(tx, { ...entry(tail, clock.now(), "tails:end"), reason: why }))
@@ -118,19 +122,20 @@ export function openTails(options: TailsOptions): Tails {
       const found = await store.snapshot((tx) => workers.resolve(tx, account, script));
       if (found === null) throw noWorker(script);
     },
-    create: async (principal, script, query) => {
+    create: async (principal, script, query, source) => {
       const { account } = principal;
-      if (isStopped) throw new PlatformError("capsule_failed", { message: "The server stops." });
-      checkRoom(tails.values(), account, script);
       const now = clock.now();
       const life = { createdAtMs: now, expiresAtMs: now + LIFE_MS, state: "waiting" as const, endedAtMs: null };
-      const tail: Tail = { id: newId(), account, script, query, principal, ...life, hangUp: () => {} };
-      // Counted from here on: two calls at once do not share the last place.
-      tails.set(tail.id, tail);
+      const tail: Tail = { id: newId(), account, script, query, principal, ...life, source, hangUp: () => {} };
       try {
+        if (isStopped) throw new PlatformError("capsule_failed", { message: "The server stops." });
+        checkRoom(tails.values(), account, script);
+        // Counted from here on: two calls at once do not share the last place.
+        tails.set(tail.id, tail);
         await begin(options, tail);
       } catch (error) {
         tails.delete(tail.id);
+        source.destroy();
         throw error;
       }
       return tail;

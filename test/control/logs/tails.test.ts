@@ -117,25 +117,17 @@ describe("A tail", () => {
     client.socket.destroy();
   });
 
-  test("that is deleted while it is being opened is not opened", async () => {
-    const made = await make(tenant);
-    const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const { tail } = desk.host;
-    desk.host.tail = async (query) => {
-      asked.resolve();
-      await answered.promise;
-      return tail(query);
-    };
-    try {
-      const client = raw(pathOf(made));
-      await asked.promise;
-      assert.equal((await tenant.call("DELETE", `${tailsOf(tenant)}/${made.id}`)).status, 200);
-      answered.resolve();
-      assert.match(await client.head, /^HTTP\/1\.1 401 /);
-      await awaitUntil(() => desk.host.tails.at(-1)?.stream.destroyed, { what: "host's stream is let go" });
-    } finally {
-      desk.host.tail = tail;
-    }
+  test("that is deleted before it is opened is not opened, and one that is keeps what came meanwhile", async () => {
+    const [deleted, kept] = [await make(tenant), await make(tenant)];
+    const [first, second] = desk.host.tails.slice(-2);
+    assert.equal((await tenant.call("DELETE", `${tailsOf(tenant)}/${deleted.id}`)).status, 200);
+    assert.ok(first?.stream.destroyed, "host's stream is let go");
+    await refused(pathOf(deleted), {}, 401, /tail_invalid/);
+    second?.stream.write('{"early":1}\n');
+    const client = raw(pathOf(kept));
+    await awaitUntil(() => client.received().includes('{"early":1}'), { what: "the event arrives" });
+    client.socket.destroy();
+    await awaitUntil(() => second?.stream.destroyed, { what: "host's stream is let go" });
   });
 
   test("of a Worker or id that is not there is a 404 that says so", async () => {
@@ -256,6 +248,7 @@ describe("A tail's address", () => {
 
   test("is not given while host is away or will not carry it, and opens though host goes away then", async () => {
     const made = await make(tenant);
+    const told = desk.host.tails.at(-1);
     const refusal = new PlatformError("product_unavailable", { message: "no logs here", next: "Do without." });
     const away = new PlatformError("capsule_failed", { message: "down" });
     for (const failure of [refusal, away]) {
@@ -264,6 +257,7 @@ describe("A tail's address", () => {
       assert.deepEqual([answer.status, answer.code], [failure.status, failure.number]);
     }
     desk.host.failure = away;
+    told?.stream.destroy();
     // A failed handshake would end wrangler with a stack of its own.
     const client = raw(pathOf(made));
     assert.match(await client.head, /^HTTP\/1\.1 101 /);
