@@ -12,6 +12,7 @@ const MESSAGE_MAX_BYTES = 4096;
 /** Of frames that are no whole message: without it empty fragments would pile up, since they have no length. */
 const UNFINISHED_MAX_BYTES = 16_384;
 const RECEIVED_PER_BEAT_MAX_BYTES = 65_536;
+const FORGIVEN_PER_BEAT_BYTES = 60;
 const BEAT_MS = 15_000;
 /** Without a word of the client's, not even the answer to a ping. */
 const SILENT_MAX_MS = 60_000;
@@ -84,6 +85,8 @@ export function openTailSocket(request: IncomingMessage, socket: Duplex, head: B
   };
   const beat = setInterval(() => {
     received = 0;
+    // Of honest pings the mask's four bytes remain, which cannot be told from fragments.
+    unfinished = Math.max(0, unfinished - FORGIVEN_PER_BEAT_BYTES);
     if (performance.now() - heardAt > SILENT_MAX_MS) socket.destroy();
     else if (!socket.writableNeedDrain) driver.ping();
   }, BEAT_MS);
