@@ -39,7 +39,7 @@ export function tailRoutes({ host, tails, capabilities, url }: TailRoutesOptions
       const script = scriptOf(call);
       const body = await readJson(call.request, tailBody, BODY_MAX_BYTES);
       const query = readFilters({ account: call.account, worker: script }, body, call.address);
-      const tail = await tails.create(call.principal, script, query, await openSource(host, query));
+      const tail = await tails.create(call.principal, script, query, () => openSource(host, query));
       return success({ id: tail.id, url: await addressOf(tail), expires_at: iso(tail.expiresAtMs) });
     }),
     accountRoute("GET", TAILS, READ, async (call) => {

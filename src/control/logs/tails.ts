@@ -15,8 +15,8 @@ import type { Finality } from "./watch.ts";
 import { CONNECT_WITHIN_SECONDS, tailRefused } from "./tail-capability.ts";
 
 const LIFE_MS = 4 * 3_600_000;
-export const TAILS_PER_WORKER = 10;
-export const TAILS_PER_ACCOUNT = 40;
+/** Host carries as many, too. */
+export const TAILS_PER_ACCOUNT = 10;
 const SWEEP_EVERY_MS = 1000;
 /** For a DELETE that comes after the connection is gone. */
 const REMEMBERED_MS = 60_000;
@@ -38,8 +38,8 @@ export type Tail = {
 };
 
 export type Tails = {
-  /** The source is the tail's from the call on. @throws PlatformError worker_not_found, too_many_streams, as store.inAccount */
-  create(principal: Principal, script: string, query: TailQuery, source: Readable): Promise<Tail>;
+  /** @throws PlatformError worker_not_found, too_many_streams, as `openSource` and store.inAccount */
+  create(principal: Principal, script: string, query: TailQuery, openSource: () => Promise<Readable>): Promise<Tail>;
   /** @throws PlatformError worker_not_found */
   checkWorker(account: AccountId, script: string): Promise<void>;
   list(account: AccountId, script: string): readonly Tail[];
@@ -65,13 +65,11 @@ const entry = (tail: Tail, at: number, action: "tails:open" | "tails:end"): Entr
   outcome: "done",
 });
 
-function checkRoom(all: Iterable<Tail>, account: AccountId, script: string): void {
-  const open = [...all].filter((tail) => tail.account === account && tail.state !== "ended");
-  const ofWorker = open.filter((tail) => tail.script === script).length;
-  if (ofWorker < TAILS_PER_WORKER && open.length < TAILS_PER_ACCOUNT) return;
-  const what = ofWorker < TAILS_PER_WORKER ? `account has ${open.length}` : `Worker has ${ofWorker}`;
+function checkRoom(all: Iterable<Tail>, account: AccountId): void {
+  const open = [...all].filter((tail) => tail.account === account && tail.state !== "ended").length;
+  if (open < TAILS_PER_ACCOUNT) return;
   throw new PlatformError("too_many_streams", {
-    message: `This ${what} tails open, as many as it may have (${TAILS_PER_WORKER} a Worker, ${TAILS_PER_ACCOUNT} an account).`,
+    message: `This account has ${open} tails open, as many as it may have.`,
     next: "End one of the other `wrangler tail`s, or DELETE one that GET …/tails lists.",
     retryAfterSeconds: CONNECT_WITHIN_SECONDS,
   });
@@ -122,15 +120,17 @@ export function openTails(options: TailsOptions): Tails {
       const found = await store.snapshot((tx) => workers.resolve(tx, account, script));
       if (found === null) throw noWorker(script);
     },
-    create: async (principal, script, query, source) => {
+    create: async (principal, script, query, openSource) => {
       const { account } = principal;
+      if (isStopped) throw new PlatformError("capsule_failed", { message: "The server stops." });
+      checkRoom(tails.values(), account);
+      const source = await openSource();
       const now = clock.now();
       const life = { createdAtMs: now, expiresAtMs: now + LIFE_MS, state: "waiting" as const, endedAtMs: null };
       const tail: Tail = { id: newId(), account, script, query, principal, ...life, source, hangUp: () => {} };
       try {
-        if (isStopped) throw new PlatformError("capsule_failed", { message: "The server stops." });
-        checkRoom(tails.values(), account, script);
-        // Counted from here on: two calls at once do not share the last place.
+        // Again, since other calls may have gone on meanwhile; counted from here on.
+        checkRoom(tails.values(), account);
         tails.set(tail.id, tail);
         await begin(options, tail);
       } catch (error) {
