@@ -5,7 +5,16 @@ import type { Principal } from "../../permissions/authorize.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import type { Deed } from "../../trail/trail.ts";
 import type { ProductContext } from "../product.ts";
-import { aliasOf, servesAlone, type Annotations, type Traffic, type Version, type VersionDraft, type Worker } from "./model.ts";
+import {
+  aliasOf,
+  servesAlone,
+  type Annotations,
+  type Deployment,
+  type Traffic,
+  type Version,
+  type VersionDraft,
+  type Worker,
+} from "./model.ts";
 import { checkAlias } from "./previews.ts";
 import { clearMarks, setMark } from "./previews-store.ts";
 import { VERSION_MAX_BYTES, VERSIONS_MAX_BYTES, workersAllowed } from "./quota.ts";
@@ -156,19 +165,18 @@ const inWords = (traffic: Traffic): string => {
  * Makes versions serve. Lifts a suspension by the watchdog: the code that caused it is what changes.
  * @param traffic newest version first
  */
-export async function deploy(doing: Doing, worker: Worker, traffic: Traffic, how: Deploying): Promise<{ worker: Worker; id: string }> {
+export async function deploy(
+  doing: Doing,
+  worker: Worker,
+  traffic: Traffic,
+  how: Deploying,
+): Promise<{ worker: Worker; deployment: Deployment }> {
   const { tx, account, context } = doing;
   const now = context.store.clock.now();
   const after: Worker = { ...worker, modifiedAtMs: now, traffic, deploymentsMade: worker.deploymentsMade + 1 };
-  const id = newUuid();
+  const deployment: Deployment = { id: newUuid(), number: after.deploymentsMade, createdAtMs: now, traffic, ...how };
   await store.updateWorker(tx, context.keys, account.id, after);
-  await store.insertDeployment(tx, context.keys, account.id, after, {
-    id,
-    number: after.deploymentsMade,
-    createdAtMs: now,
-    traffic,
-    ...how,
-  });
+  await store.insertDeployment(tx, context.keys, account.id, after, deployment);
   // They are in the process for their traffic now.
   await setMark(
     tx,
@@ -179,7 +187,7 @@ export async function deploy(doing: Doing, worker: Worker, traffic: Traffic, how
   await store.pruneVersions(tx, after);
   if (await store.liftWatchdog(tx, account)) await record(doing, "account:resume", `account/${account.id}`, `deploy of ${worker.name}`);
   await record(doing, "workers:deploy", `workers/${worker.name}`, inWords(traffic));
-  return { worker: after, id };
+  return { worker: after, deployment };
 }
 
 /** Switches a Worker's place on the subdomain and its previews. */

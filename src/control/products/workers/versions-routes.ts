@@ -86,7 +86,7 @@ function checkSecrets(versions: readonly Version[], worker: Worker, primary: Ver
 async function postDeployment(context: ProductContext, call: AccountCall): Promise<Response> {
   const body = await readJson(call.request, deploymentBody);
   const force = call.url.searchParams.get("force") === "true";
-  const id = await deed(context, call.principal, async (doing) => {
+  const made = await deed(context, call.principal, async (doing) => {
     const worker = await presentWorker(doing, call.params["script"] ?? "");
     const wanted: { version: Version; percentage: number }[] = [];
     for (const [at, { version_id, percentage }] of body.versions.entries()) {
@@ -99,9 +99,9 @@ async function postDeployment(context: ProductContext, call: AccountCall): Promi
     const trigger = versions.every((version) => version.number < primary.number) ? "rollback" : "promotion";
     const traffic = wanted.map(({ version, percentage }) => ({ versionId: version.id, percentage }));
     const how = { source: sourceOf(call.request), annotations: toAnnotations(body.annotations, trigger) };
-    return (await deploy(doing, worker, traffic, how)).id;
+    return (await deploy(doing, worker, traffic, how)).deployment;
   });
-  return success({ id });
+  return success(deploymentOnWire(made));
 }
 
 const noDeployment = (id: string): PlatformError =>

@@ -48,7 +48,8 @@ onBothDatabases("A deployment of two versions", {
       unit.fronts,
       unit.services.map(({ id }) => id),
     );
-    assert.equal((await split(client, [second, 100], [first, 0])).status, 200);
+    const answered = await split(client, [second, 100], [first, 0]);
+    assert.equal(answered.status, 200);
     assert.deepEqual(unitOf(client.spec()).services, unit.services);
     assert.deepEqual(choicesOf(client, label), [
       [second, 100],
@@ -62,6 +63,7 @@ onBothDatabases("A deployment of two versions", {
       [[100, 0], [0.5, 99.5], [100]],
     );
     const [newest] = result.deployments as { id: string }[];
+    assert.deepEqual(answered.result, newest);
     assert.deepEqual((await client.call("GET", `/workers/scripts/app/deployments/${newest?.id}`)).result, newest);
     const trail = await shop.trail.read(client.id, { limit: 20, offset: 0 });
     assert.ok(trail.some(({ reason }) => reason === `versions ${second} 0.5 %, ${first} 99.5 %`));
