@@ -50,8 +50,8 @@ function rows(at: string, connections: number, taken: readonly Round[]): Row[] {
 }
 
 async function openFront(stack: AsyncDisposableStack, setting: string): Promise<Front> {
-  const [name = "", value = ""] = setting.split("=", 2);
-  const installation = stack.use(await startInstallation({ MAYFLY_LOG_LEVEL: "warn", ...(setting !== "" && { [name]: value }) }));
+  const [, name = "", value = ""] = /^([A-Z_]+)=(.*)$/.exec(setting) ?? [];
+  const installation = stack.use(await startInstallation({ MAYFLY_LOG_LEVEL: "warn", ...(name !== "" && { [name]: value }) }));
   const client = stack.use(openClient(installation));
   const [account] = await deployMany(client, 1);
   const target = { port: installation.edgePort, host: account?.host ?? "" };

@@ -34,6 +34,11 @@ async function main(): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  if (values.with.some((setting) => !/^[A-Z_]+=/.test(setting))) {
+    process.stderr.write("--with takes a setting of the environment: --with NAME=VALUE.\n");
+    process.exitCode = 2;
+    return;
+  }
   const on = machine();
   const rows: Row[] = [];
   for (const [name, group] of Object.entries(groups)) {
