@@ -10,6 +10,7 @@ import { choose } from "./choice.ts";
 import type { Ahead } from "./ahead.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
+import { ingressSockets } from "../workerd/config.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangReason, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
@@ -128,7 +129,7 @@ export class Capsule implements Occupant {
       else {
         this.#waiters.wake();
         // Not waited for: it will be hot, or nearly, when the first request comes.
-        if (run === null && next.routes.size > 0 && this.#parts.ahead.has(this.account)) this.#askForStart();
+        if (run === null && isServed(spec) && this.#parts.ahead.has(this.account)) this.#askForStart();
       }
       // The end may have come during the drain.
       this.#refuseIfGone();
@@ -372,6 +373,9 @@ export class Capsule implements Occupant {
     }
   }
 }
+
+/** Whether anybody can reach it: what is not public yet would be started anew when it is. */
+const isServed = (spec: CapsuleSpec): boolean => spec.units.some((unit) => ingressSockets(unit).size > 0);
 
 function unavailable(reason: string, retryAfterSeconds: number): Answerer {
   return { kind: "unavailable", reason, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
