@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
 import type { Clock } from "../kernel/clock.ts";
+import type { AccountId } from "../kernel/ids.ts";
 import type { Log } from "../kernel/log.ts";
 import { createCapsuleHost } from "./capsules/capsule-host.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./capsules/workerd/config.ts";
@@ -19,6 +20,7 @@ import { createTrials } from "./capsules/trials/trial.ts";
 import type { InnerDoor, Rung } from "./contract.ts";
 import { createEdge, type Edge } from "./edge/edge.ts";
 import { createEgress } from "./egress/egress.ts";
+import { Logs, type LogMode } from "./logs/logs.ts";
 
 export type WingOptions = {
   /** Exists; accounts lie below it. */
@@ -34,6 +36,9 @@ export type WingOptions = {
   readonly idleMs: number;
   /** Of an account whose spec was not seen yet. */
   readonly maxDiskBytes: number;
+  readonly logs: LogMode;
+  /** Of one account's log; 0 keeps none. */
+  readonly logBytes: number;
   readonly sandbox: "auto" | Rung;
   readonly control: CapsuleControl;
   readonly clock: Clock;
@@ -89,6 +94,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     upgrade: (from, incoming, socket, head) => (edge === null ? socket.destroy() : edge.inner.upgrade(from, incoming, socket, head)),
   };
   const egress = createEgress({ edgeDomain: options.edgeDomain, inner, log });
+  const lives = (account: AccountId): boolean => supervisor.lives(account);
+  const logs = stack.use(new Logs({ accountsDirectory, mode: options.logs, maxBytes: options.logBytes, clock, log, lives }));
   edge = createEdge({
     capsules: { open: (label) => supervisor.open(label) },
     domain: options.edgeDomain,
@@ -101,16 +108,19 @@ export async function openWing(options: WingOptions): Promise<Wing> {
       supervisor.measures.requests.inc({ outcome, status: String(Math.floor(status / 100)) });
       supervisor.measures.requestSeconds.observe(durationMs / 1_000);
     },
+    onPassed: (passed) => logs.passed(passed),
     onRetry: () => supervisor.measures.retries.inc(),
   });
   const opened = edge;
   stack.defer(() => opened.close());
-  const supervisor: Supervisor = stack.use(new Supervisor({ ...options, sandbox, egress, files, accountsDirectory, runDirectory }));
+  const supervisor: Supervisor = stack.use(
+    new Supervisor({ ...options, journal: logs, sandbox, egress, files, accountsDirectory, runDirectory }),
+  );
   const trials = createTrials({ sandbox, files, clock });
   const edgePort = await listen(edge, options.edgePort, options.edgeBind);
   const up = stack.move();
   return {
-    capsuleHost: createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion: stdout.trim() }),
+    capsuleHost: createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion: stdout.trim() }),
     rung: sandbox.rung,
     missing: sandbox.missing,
     edgePort,

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "../../kernel/log.ts";
 import type { AccountId } from "../../kernel/ids.ts";
-import type { Capsules, InnerDoor } from "../contract.ts";
+import type { Capsules, InnerDoor, Passed } from "../contract.ts";
 import { clientAddresses } from "../../kernel/client-address.ts";
 import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
 import { newRay, readRequestHeaders, state, type RequestHeaders } from "./headers.ts";
@@ -33,6 +33,8 @@ export type EdgeOptions = {
   /** Called once per request; 0 is the status of one that got no answer. */
   readonly onDone?: (outcome: Outcome, status: number, durationMs: number) => void;
   readonly onRetry?: () => void;
+  /** Called once per request to a known account, for its log. */
+  readonly onPassed?: (passed: Passed) => void;
 };
 
 export type Edge = {
@@ -105,7 +107,13 @@ export function createEdge(options: EdgeOptions): Edge {
   const clients = clientAddresses(options.trustedProxies);
   const cf = requestCf();
   const done = options.onDone ?? (() => {});
-  const exchange: ExchangeOptions = { capsules: options.capsules, log: options.log, onDone: done, onRetry: options.onRetry ?? (() => {}) };
+  const exchange: ExchangeOptions = {
+    capsules: options.capsules,
+    log: options.log,
+    onDone: done,
+    onRetry: options.onRetry ?? (() => {}),
+    onPassed: options.onPassed ?? (() => {}),
+  };
 
   const refuse = (incoming: IncomingMessage, outgoing: ServerResponse, page: Page): void => {
     outgoing.on("finish", () => done("page", page.status, 0));
@@ -140,6 +148,8 @@ export function createEdge(options: EdgeOptions): Edge {
       label: addressed.label,
       host: addressed.host,
       path: target.path,
+      url: `${statement.scheme}://${target.authority}${target.path}`,
+      address: statement.address,
       ray,
       headers: flat,
       hasBody: framing.hasBody,

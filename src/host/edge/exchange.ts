@@ -3,7 +3,7 @@
 import { request, type ClientRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Log } from "../../kernel/log.ts";
-import type { Answerer, Capsules, Lease } from "../contract.ts";
+import type { Answerer, Capsules, Concern, Lease, Passed } from "../contract.ts";
 import { onAbort } from "./cut.ts";
 import { responseHeaders } from "./headers.ts";
 import { endOnceRead } from "./linger.ts";
@@ -19,6 +19,8 @@ export type ExchangeOptions = {
   /** @param status 0 when nothing was sent */
   readonly onDone: (outcome: Outcome, status: number, durationMs: number) => void;
   readonly onRetry: () => void;
+  /** Told before `onDone`, of requests to known accounts. */
+  readonly onPassed: (passed: Passed) => void;
 };
 
 export type Asked = {
@@ -26,6 +28,10 @@ export type Asked = {
   /** Without port, lower case. */
   readonly host: string;
   readonly path: string;
+  /** As the Worker sees it. */
+  readonly url: string;
+  /** Of the caller. */
+  readonly address: string;
   readonly ray: string;
   /** Flat and complete but for framing and connection. */
   readonly headers: readonly string[];
@@ -52,6 +58,9 @@ export class Exchange {
   #resets = 0;
   #bodyStarted = false;
   #answered = false;
+  /** Whose request it is, once that is known. */
+  #concern: Concern | undefined;
+  #end: Passed["end"] = "canceled";
   /** The Worker's response has come to its end, or the edge's own page was sent. */
   #whole = false;
   #over = false;
@@ -85,6 +94,7 @@ export class Exchange {
       if (answerer.kind === "lease") answerer.lease[Symbol.dispose]();
       return;
     }
+    if (answerer.kind !== "lease" && answerer.kind !== "gone") this.#concern = answerer.concern;
     switch (answerer.kind) {
       case "lease":
         return this.#send(answerer.lease);
@@ -99,8 +109,9 @@ export class Exchange {
     }
   }
 
-  #page(page: Page): void {
+  #page(page: Page, end: Passed["end"] = "refused"): void {
     this.#outcome = "page";
+    this.#end = end;
     this.#answered = true;
     this.#whole = true;
     sendPage(this.#incoming, this.#outgoing, page, this.#asked.ray);
@@ -108,6 +119,7 @@ export class Exchange {
 
   #send(lease: Lease): void {
     this.#lease = lease;
+    this.#concern = lease;
     this.#forget.push(onAbort(lease.ended, () => this.#cut()));
     // A handshake is a request, which a redeploy lets finish; the socket that it makes is cut at once.
     if (this.#asked.upgrade !== null) this.#forget.push(onAbort(lease.replaced, () => this.#outcome === "upgraded" && this.#cut()));
@@ -176,9 +188,13 @@ export class Exchange {
     response.on("end", () => {
       sent = true;
       this.#whole = true;
+      this.#end = "answered";
       if (!outgoing.writableEnded) endOnceRead(this.#incoming, outgoing);
     });
-    response.on("error", () => outgoing.destroy());
+    response.on("error", () => {
+      if (!this.#over && !this.#whole) this.#end = "lost";
+      outgoing.destroy();
+    });
     // Headers usually leave with the first bytes of the body; an event stream may have none for long.
     setImmediate(() => {
       if (!sent && !this.#over) outgoing.flushHeaders();
@@ -192,6 +208,7 @@ export class Exchange {
       return;
     }
     this.#answered = true;
+    this.#end = "answered";
     this.#outcome = "upgraded";
     const flat = responseHeaders(response.rawHeaders, undefined, host, ray);
     let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`;
@@ -208,7 +225,9 @@ export class Exchange {
     if (this.#over || upstream !== this.#upstream) return;
     if (this.#answered) {
       // Too late to say anything: a body cut short must look like one.
-      if (!this.#whole) this.#outgoing.destroy();
+      if (this.#whole) return;
+      this.#end = "lost";
+      this.#outgoing.destroy();
       return;
     }
     if (error.syscall === "connect" && !this.#bodyStarted && this.#refusals < REFUSED_WAITS_MS.length) {
@@ -223,7 +242,7 @@ export class Exchange {
       return;
     }
     this.#options.log.warn({ err: error, account: this.#lease?.account }, "a Worker's process ended before it answered");
-    this.#page(pages.died());
+    this.#page(pages.died(), "lost");
   }
 
   #again(waitMs: number): void {
@@ -236,6 +255,7 @@ export class Exchange {
   /** The account ended or its process goes: both sides are closed at once. */
   #cut(): void {
     this.#outcome = "cut";
+    this.#end = "lost";
     this.#upstream?.destroy();
     if (this.#asked.upgrade === null) this.#outgoing.destroy();
     else this.#asked.upgrade.socket.destroy();
@@ -259,7 +279,15 @@ export class Exchange {
     if (!whole && this.#outcome !== "upgraded") this.#upstream?.destroy();
     this.#release();
     const status = this.#outcome === "upgraded" ? 101 : this.#answered ? this.#outgoing.statusCode : 0;
-    this.#options.onDone(this.#outcome, status, performance.now() - this.#startedAtMs);
+    const wallMs = performance.now() - this.#startedAtMs;
+    if (this.#concern !== undefined) this.#pass(this.#concern, status, wallMs);
+    this.#options.onDone(this.#outcome, status, wallMs);
+  }
+
+  #pass({ account, origin }: Concern, status: number, wallMs: number): void {
+    const { ray, url, address, headers } = this.#asked;
+    const method = this.#incoming.method ?? "";
+    this.#options.onPassed({ account, origin, ray, method, url, address, headers, status, wallMs, end: this.#end, cpuMs: null });
   }
 }
 

@@ -49,6 +49,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         account,
         generation: 1,
         service: "w-test",
+        origin: null,
         socketPath,
         agent,
         ended: ended.signal,

@@ -7,12 +7,13 @@ import type { CapsuleSpec } from "../../../capsule/spec.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { EgressFactory, Exit, Lease, Sandbox, Sandboxed } from "../../contract.ts";
+import type { EgressFactory, Exit, Journal, Lease, Listening, Origin, Sandbox, Sandboxed } from "../../contract.ts";
 import { capsuleAgent } from "../../edge/agent.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
 import { freshSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
+import { originsOf } from "./standing.ts";
 
 type Door = { readonly socketPath: string; readonly agent: Agent };
 
@@ -33,6 +34,7 @@ export type RunParts = {
   readonly files: Pick<CapsuleFiles, "readCode">;
   readonly accountsDirectory: string;
   readonly runDirectory: string;
+  readonly journal: Pick<Journal, "tails" | "hear">;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -58,6 +60,8 @@ export class Run {
   readonly #ended = new AbortController();
   readonly #replaced = new AbortController();
   readonly #clock: Clock;
+  readonly #origins: ReadonlyMap<string, Origin>;
+  #listening: Listening | null = null;
   #leases = 0;
   #emptied: (() => void) | null = null;
   /** Milliseconds since the epoch. */
@@ -68,6 +72,7 @@ export class Run {
     this.generation = spec.generation;
     this.process = opened.process;
     this.#clock = opened.clock;
+    this.#origins = originsOf(spec);
     this.lastUsedMs = opened.clock.now();
     const door = (name: string): Door => ({ socketPath: join(opened.directories.host, name), agent: capsuleAgent() });
     this.#doors = new Map([...opened.sockets].map(([service, name]) => [service, door(name)]));
@@ -90,6 +95,7 @@ export class Run {
       account: this.account,
       generation: this.generation,
       service,
+      origin: this.#origins.get(service) ?? null,
       ...door,
       ended: this.#ended.signal,
       replaced: this.#replaced.signal,
@@ -105,6 +111,11 @@ export class Run {
   /** @param timeoutMs how long a sign of life may take */
   ping(timeoutMs: number): Promise<boolean> {
     return ping(this.#control.socketPath, timeoutMs, this.#control.agent);
+  }
+
+  /** Lets the journal listen to what the process has to tell. */
+  tellTo(journal: Pick<Journal, "hear">): void {
+    this.#listening = journal.hear(this.account, this.#control, this.#ended.signal, this.#origins);
   }
 
   async #bury({ process, egress, log }: Opened): Promise<Exit> {
@@ -136,6 +147,7 @@ export class Run {
     this.#replaced.abort();
     if (this.#leases > 0 && drainMs > 0) await this.#drained(drainMs);
     await this.process.cpuMs().then(account, () => {});
+    await this.#listening?.finish();
     this.process.terminate();
     const timer = setTimeout(() => this.cut(), graceMs);
     await this.gone;
@@ -177,7 +189,7 @@ async function launch(
       directory,
       socketDirectory: directories.process,
       args: ["serve", "--experimental", "--binary", "-"],
-      stdin: serveConfig(unit, { inner, bytes, limits: spec.limits }),
+      stdin: serveConfig(unit, { inner, bytes, limits: spec.limits, tails: parts.journal.tails }),
       limits: spec.limits,
       collectStdout: false,
     });
@@ -209,6 +221,7 @@ export async function startRun(parts: RunParts, spec: CapsuleSpec, uid: number, 
   );
   try {
     await takeSockets(directories, [CONTROL_SOCKET, ...sockets.values()], until);
+    run.tellTo(parts.journal);
     return run;
   } catch (error) {
     run.cut();

@@ -1,0 +1,298 @@
+// The log of one account: what the edge and the account's process tell becomes records on disk, lines for followers and
+// events for tails. Every part is bounded, and nothing is written or sent after `end`.
+import { setTimeout as sleep } from "node:timers/promises";
+import { join as joinPath } from "node:path";
+import type { Readable } from "node:stream";
+import type { FollowQuery, LogOutcome, LogPage, LogQuery, LogRecord, MetricsMinute, TailQuery } from "../../capsule/logs.ts";
+import { PlatformError } from "../../kernel/errors.ts";
+import type { Fate, Listening, Mouth, Origin, Passed } from "../contract.ts";
+import { readBatch, type Heard } from "./batch.ts";
+import { Ears, type Crowd } from "./ears.ts";
+import { HOLD_MS, Joins, type Join } from "./joins.ts";
+import { Minutes } from "./minutes.ts";
+import { Outlet } from "./outlet.ts";
+import { filter, readPage } from "./pages.ts";
+import { Segments } from "./segments.ts";
+import { heardEvent, lostEvent, overloadEvent, overloadStopEvent, wants, type Known, type TailEvent } from "./tail-event.ts";
+
+const MAX_URL_CHARS = 4_096;
+/** Streams of one account that are open at once. */
+const MAX_FOLLOWERS = 16;
+const MAX_TAILS = 20;
+
+export type AccountLogOptions = {
+  /** The account's. */
+  readonly directory: string;
+  readonly maxBytes: number;
+  /** Whether records are kept and sent at all; counts are. */
+  readonly records: boolean;
+  /** Whether processes tell anything. */
+  readonly tails: boolean;
+  readonly now: () => number;
+  readonly crowd: Crowd;
+  readonly onTrouble: (error: unknown) => void;
+  /** What must be over before the directory is touched. */
+  readonly after: Promise<void>;
+  /** Called when `tick` is wanted. */
+  readonly onWaiting: () => void;
+};
+
+const ENDED: Record<Passed["end"], LogOutcome> = { answered: "ok", refused: "refused", canceled: "canceled", lost: "canceled" };
+
+const gone = (): PlatformError => new PlatformError("account_gone", { message: "The account has ended." });
+const tooMany = (what: string, most: number): PlatformError =>
+  new PlatformError("quota_exceeded", {
+    message: `${most} ${what} of this account are open, and no more can be.`,
+    next: "Close one of them and try again.",
+  });
+
+export class AccountLog {
+  readonly #options: AccountLogOptions;
+  readonly #segments: Segments;
+  readonly #minutes: Minutes;
+  readonly #joins: Joins;
+  readonly #followers = new Map<Outlet, (record: LogRecord) => boolean>();
+  readonly #tails = new Map<Outlet, TailQuery>();
+  readonly #turned = new Set<() => void>();
+  #listening = 0;
+  #reading: Promise<unknown> = Promise.resolve();
+  #over = false;
+  #usedMs: number;
+
+  constructor(options: AccountLogOptions) {
+    this.#options = options;
+    const { after, maxBytes, now, onTrouble } = options;
+    const directory = joinPath(options.directory, "logs");
+    this.#segments = new Segments({ directory, maxBytes: options.records ? maxBytes : 0, now, onTrouble, after });
+    this.#minutes = new Minutes(directory, after);
+    this.#joins = new Joins((entry) => this.#tell(entry));
+    this.#usedMs = now();
+  }
+
+  /** Since when nothing has happened here; null while something may. */
+  get idleSinceMs(): number | null {
+    const busy = this.#listening > 0 || this.#followers.size > 0 || this.#tails.size > 0 || this.#joins.waiting;
+    return busy ? null : this.#usedMs;
+  }
+
+  /** A request that has come to its end at the edge. */
+  passed(passed: Passed): void {
+    if (this.#over) return;
+    const nowMs = this.#options.now();
+    this.#usedMs = nowMs;
+    const { origin } = passed;
+    if (origin === null || passed.end === "refused") this.#tellPassed(passed, ENDED[passed.end], nowMs);
+    else this.#joins.passed(passed, origin.script, nowMs, this.#listening > 0);
+    if (this.#joins.waiting) this.#options.onWaiting();
+  }
+
+  /** The account's process was killed: its requests in flight, told of before or within a moment, ended so. */
+  killed(fate: Fate): void {
+    if (this.#over) return;
+    const nowMs = this.#options.now();
+    if (this.#joins.killed(fate, nowMs) === 0) this.#thrown(fate.reason, null, null, nowMs);
+  }
+
+  cpu(cpuMs: number): void {
+    if (!this.#over) this.#minutes.cpu(this.#options.now(), cpuMs);
+  }
+
+  /** Listens to a process of the account until it is gone. */
+  hear(mouth: Mouth, ended: AbortSignal, origins: ReadonlyMap<string, Origin>): Listening {
+    this.#listening++;
+    ended.addEventListener("abort", () => this.#listening--, { once: true });
+    const listener = {
+      wantsAll: () => this.#tails.size > 0,
+      onTurn: (turned: () => void) => {
+        this.#turned.add(turned);
+        return () => this.#turned.delete(turned);
+      },
+      take: (answer: string) => this.#take(answer, origins),
+    };
+    return new Ears(mouth, ended, listener, this.#options.crowd);
+  }
+
+  /** Tells what has waited long enough. Returns whether more waits. */
+  tick(): boolean {
+    this.#joins.release(this.#options.now());
+    return this.#joins.waiting;
+  }
+
+  /** @throws PlatformError account_gone, invalid_input for a cursor of another make */
+  page(query: LogQuery): Promise<LogPage> {
+    return this.#inTurn(async () => {
+      // So that what was answered before the question is in the answer.
+      if (this.#joins.waiting) await sleep(HOLD_MS + 150, undefined, { ref: false });
+      const page = await readPage(this.#segments, query);
+      if (this.#over) throw gone();
+      return { ...page, dropped: this.#segments.dropped };
+    });
+  }
+
+  /** @throws PlatformError account_gone */
+  minutes(sinceMs: number, untilMs: number): Promise<MetricsMinute[]> {
+    return this.#inTurn(async () => {
+      const minutes = await this.#minutes.read(sinceMs, untilMs, this.#options.now());
+      if (this.#over) throw gone();
+      return minutes;
+    });
+  }
+
+  /** @throws PlatformError quota_exceeded */
+  follow(query: FollowQuery): Readable {
+    if (this.#followers.size >= MAX_FOLLOWERS) throw tooMany("streams of log records", MAX_FOLLOWERS);
+    const notices = {
+      behind: () => null,
+      caughtUp: (records: number) => JSON.stringify({ kind: "missed", records }),
+    };
+    const outlet = new Outlet(notices, () => this.#followers.delete(outlet));
+    this.#followers.set(outlet, filter(query));
+    return outlet.stream;
+  }
+
+  /** @throws PlatformError quota_exceeded */
+  tail(query: TailQuery): Readable {
+    if (this.#tails.size >= MAX_TAILS) throw tooMany("tails", MAX_TAILS);
+    const outlet = new Outlet({ behind: overloadEvent, caughtUp: overloadStopEvent }, () => {
+      this.#tails.delete(outlet);
+      if (this.#tails.size === 0) this.#turn();
+    });
+    this.#tails.set(outlet, query);
+    if (this.#tails.size === 1) this.#turn();
+    return outlet.stream;
+  }
+
+  /** Tells and writes down everything that is here; the log can be opened again. */
+  async close(): Promise<void> {
+    this.#joins.release(Infinity);
+    this.#stop();
+    await Promise.all([this.#segments.close(true), this.#minutes.close()]);
+  }
+
+  /** From the call on nothing is written or told; from the return on nothing is under way. */
+  async end(): Promise<void> {
+    this.#stop();
+    await Promise.all([this.#segments.close(false), this.#minutes.forget(), this.#reading.catch(() => {})]);
+  }
+
+  #stop(): void {
+    this.#over = true;
+    for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.end();
+  }
+
+  #turn(): void {
+    for (const turned of this.#turned) turned();
+  }
+
+  /** One reader at a time: an account's questions take no more of this process than one does. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#over) return Promise.reject(gone());
+    this.#usedMs = this.#options.now();
+    const result = this.#reading.then(work);
+    this.#reading = result.catch(() => {});
+    return result;
+  }
+
+  async #take(answer: string, origins: ReadonlyMap<string, Origin>): Promise<void> {
+    if (this.#over) return;
+    const nowMs = this.#options.now();
+    const { heard, lost } = readBatch(answer, origins, nowMs);
+    for (const one of heard) this.#hear(one, nowMs);
+    if (lost > 0) this.#lose(lost);
+    if (this.#joins.waiting) this.#options.onWaiting();
+    await this.#segments.settled();
+  }
+
+  #lose(events: number): void {
+    this.#segments.lose(events);
+    for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.miss(events);
+  }
+
+  #hear(heard: Heard, nowMs: number): void {
+    const { origin, ray } = heard;
+    for (const { level, atMs, text } of heard.lines) {
+      this.#keep({ kind: "console", atMs, worker: origin.script, version: origin.version, ray, level, text });
+    }
+    for (const { name, message, stack, atMs } of heard.exceptions) {
+      this.#keep({ kind: "exception", atMs, worker: origin.script, version: origin.version, ray, name, message, stack });
+    }
+    if (heard.trigger !== "fetch" || ray === null) {
+      this.#invoked(heard);
+      this.#toTails(() => heardEvent(heard, null), origin);
+      return;
+    }
+    const entry = this.#joins.heard(heard, ray, nowMs);
+    // Told before, and so this is late; or there is no more to come than this.
+    if (entry.told && entry.passed !== null) this.#toTails(() => heardEvent(heard, knownOf(entry.passed)), origin);
+  }
+
+  /** Both parts of a request are here, or one of them is all there will be. */
+  #tell(entry: Join): void {
+    const { passed, heard, fate } = entry;
+    if (passed === null) {
+      if (heard === null) return;
+      this.#invoked(heard);
+      this.#toTails(() => heardEvent(heard, null), heard.origin);
+      return;
+    }
+    const atMs = entry.atMs - passed.wallMs;
+    const outcome = fate?.outcome ?? heard?.outcome ?? ENDED[passed.end];
+    this.#tellPassed(passed, outcome, entry.atMs);
+    const { origin } = passed;
+    if (passed.end !== "lost" || heard !== null || origin === null) return;
+    if (fate !== null) this.#thrown(fate.reason, origin, passed.ray, entry.atMs);
+    this.#toTails(() => lostEvent(passed, origin, { outcome, reason: fate?.reason ?? null }, atMs), origin);
+  }
+
+  #tellPassed(passed: Passed, outcome: LogOutcome, endedAtMs: number): void {
+    const { origin, ray, method, status, wallMs, cpuMs } = passed;
+    const failed = status >= 500 || outcome === "exception" || outcome === "exceededCpu" || outcome === "exceededMemory";
+    if (origin !== null) this.#minutes.count(origin.script, endedAtMs, wallMs, failed);
+    this.#keep({
+      kind: "request",
+      atMs: Math.round(endedAtMs - wallMs),
+      worker: origin?.script ?? null,
+      version: origin?.version ?? null,
+      ray,
+      method,
+      url: passed.url.slice(0, MAX_URL_CHARS),
+      status,
+      outcome,
+      wallMs: Math.round(wallMs * 100) / 100,
+      cpuMs,
+    });
+  }
+
+  #invoked({ atMs, origin, ray, trigger, outcome }: Heard): void {
+    this.#keep({ kind: "invocation", atMs, worker: origin.script, version: origin.version, ray, trigger, outcome });
+  }
+
+  #thrown(message: string, origin: Origin | null, ray: string | null, atMs: number): void {
+    const { script = null, version = null } = origin ?? {};
+    this.#keep({ kind: "exception", atMs: Math.round(atMs), worker: script, version, ray, name: "Error", message, stack: null });
+  }
+
+  #keep(record: LogRecord): void {
+    if (this.#over || !this.#options.records) return;
+    const line = JSON.stringify(record);
+    this.#segments.append(line);
+    for (const [outlet, wanted] of this.#followers) if (wanted(record)) outlet.send(line);
+  }
+
+  #toTails(make: () => TailEvent, origin: Origin): void {
+    if (this.#over || this.#tails.size === 0) return;
+    let made: { event: TailEvent; line: string } | null = null;
+    for (const [outlet, query] of this.#tails) {
+      if (query.worker !== origin.script) continue;
+      if (made === null) {
+        const event = make();
+        made = { event, line: JSON.stringify(event) };
+      }
+      if (wants(query, made.event)) outlet.send(made.line);
+    }
+  }
+}
+
+function knownOf(passed: Passed | null): Known | null {
+  return passed === null ? null : { wallMs: passed.wallMs, cpuMs: passed.cpuMs, status: passed.status };
+}

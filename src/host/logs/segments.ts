@@ -1,0 +1,233 @@
+// The lines of one account's log on disk: files of bounded size under logs/, named by a rising number, the oldest
+// dropped first. Lines are gathered and appended together; what cannot be written in time is left out and counted.
+import { constants } from "node:fs";
+import { lstat, open, readdir, readFile, rename, rm, writeFile, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { isAbsent, makeDirectory, openToRead } from "../capsules/files/durable.ts";
+
+/** What gave way to newer lines since the account began, and the time of the newest of it. */
+export type Dropped = { readonly records: number; readonly untilMs: number };
+
+type Segment = { readonly seq: number; bytes: number };
+
+const NAME = /^(\d{8})\.ndjson$/;
+const DROPPED_FILE = "dropped.json";
+/** Of lines that wait to be written. */
+const MAX_WAITING_CHARS = 2_097_152;
+const EAGER_CHARS = 65_536;
+const FLUSH_MS = 200;
+const LEAST_SEGMENT_BYTES = 16_384;
+const SEGMENTS = 8;
+
+export const nameOf = (seq: number): string => `${String(seq).padStart(8, "0")}.ndjson`;
+
+export type SegmentsOptions = {
+  /** `logs` in the account's directory; made when something is written, never its parent. */
+  readonly directory: string;
+  readonly maxBytes: number;
+  readonly now: () => number;
+  readonly onTrouble: (error: unknown) => void;
+  /** What must be over before the directory is touched. */
+  readonly after: Promise<void>;
+};
+
+export class Segments {
+  readonly #options: SegmentsOptions;
+  #opened: Promise<void> | null = null;
+  #segments: Segment[] = [];
+  #handle: FileHandle | null = null;
+  #dropped: { records: number; untilMs: number } | null = null;
+  #waiting: string[] = [];
+  #waitingChars = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void>;
+  #closed = false;
+
+  constructor(options: SegmentsOptions) {
+    this.#options = options;
+    this.#writing = options.after;
+  }
+
+  /** Takes a line without its end. Never waits. */
+  append(line: string): void {
+    if (this.#closed || this.#options.maxBytes === 0) return;
+    if (this.#waitingChars + line.length > MAX_WAITING_CHARS) return this.lose(1);
+    this.#waiting.push(line);
+    this.#waitingChars += line.length;
+    if (this.#waitingChars >= EAGER_CHARS) void this.flush();
+    else this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref();
+  }
+
+  /** Counts lines that were never seen. */
+  lose(records: number): void {
+    if (records === 0 || this.#options.maxBytes === 0) return;
+    this.#dropped = { records: (this.#dropped?.records ?? 0) + records, untilMs: this.#options.now() };
+  }
+
+  /** Resolves once everything taken so far is in its file, or was given up. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  /** What is there, oldest first, after everything taken so far was written. */
+  async list(): Promise<readonly Readonly<Segment>[]> {
+    await this.flush();
+    await this.#open();
+    return this.#segments.map((segment) => ({ ...segment }));
+  }
+
+  /** Resolves once what is being written has been. */
+  settled(): Promise<void> {
+    return this.#writing;
+  }
+
+  get dropped(): Dropped | null {
+    return this.#dropped;
+  }
+
+  /** The bytes of a segment from its beginning up to `bytes`; empty when it was dropped meanwhile. */
+  async read(seq: number, bytes: number): Promise<Buffer> {
+    try {
+      const handle = await openToRead(join(this.#options.directory, nameOf(seq)));
+      try {
+        const buffer = Buffer.alloc(bytes);
+        const { bytesRead } = await handle.read(buffer, 0, bytes, 0);
+        return buffer.subarray(0, bytesRead);
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      if (isAbsent(error)) return Buffer.alloc(0);
+      throw error;
+    }
+  }
+
+  /** Writes nothing any more; resolves when nothing is under way. @param keep whether what waits is written first */
+  async close(keep: boolean): Promise<void> {
+    if (!keep) {
+      this.#closed = true;
+      this.#waiting = [];
+    }
+    await this.flush();
+    this.#closed = true;
+    await this.#handle?.close();
+    this.#handle = null;
+  }
+
+  #open(): Promise<void> {
+    this.#opened ??= this.#load();
+    return this.#opened;
+  }
+
+  async #load(): Promise<void> {
+    const { directory } = this.#options;
+    try {
+      for (const name of (await readdir(directory)).toSorted()) {
+        const seq = NAME.exec(name)?.[1];
+        if (seq !== undefined) this.#segments.push({ seq: Number(seq), bytes: (await lstat(join(directory, name))).size });
+      }
+      const told = JSON.parse(await readFile(join(directory, DROPPED_FILE), "utf8")) as { records: number; untilMs: number };
+      this.#dropped = {
+        records: told.records + (this.#dropped?.records ?? 0),
+        untilMs: Math.max(told.untilMs, this.#dropped?.untilMs ?? 0),
+      };
+    } catch (error) {
+      // None yet, or one that a crash cut short: what it told is lost with it.
+      if (!isAbsent(error) && !(error instanceof SyntaxError)) throw error;
+    }
+  }
+
+  async #write(): Promise<void> {
+    if (this.#closed || this.#waiting.length === 0) return;
+    const lines = this.#waiting;
+    this.#waiting = [];
+    this.#waitingChars = 0;
+    try {
+      await this.#open();
+      const limit = Math.max(LEAST_SEGMENT_BYTES, Math.floor(this.#options.maxBytes / SEGMENTS));
+      for (let at = 0; at < lines.length;) at = await this.#writeSome(lines, at, limit);
+      await this.#makeRoom();
+    } catch (error) {
+      await this.#letGo();
+      // Without its directory the account is being erased, or was never here.
+      if (!isAbsent(error)) this.#options.onTrouble(error);
+      this.lose(lines.length);
+    }
+  }
+
+  /** Fills the newest segment, or a new one; returns the index of the first line that is left. */
+  async #writeSome(lines: readonly string[], from: number, limit: number): Promise<number> {
+    let segment = this.#segments.at(-1);
+    if (segment === undefined || segment.bytes >= limit) {
+      await this.#letGo();
+      segment = { seq: (segment?.seq ?? 0) + 1, bytes: 0 };
+      this.#segments.push(segment);
+    }
+    const handle = (this.#handle ??= await this.#openSegment(segment));
+    let text = "";
+    let at = from;
+    while (at < lines.length && segment.bytes + text.length < limit) text += `${lines[at++]}\n`;
+    const bytes = Buffer.from(text);
+    await handle.writeFile(bytes);
+    segment.bytes += bytes.length;
+    return at;
+  }
+
+  async #openSegment(segment: Segment): Promise<FileHandle> {
+    const { directory } = this.#options;
+    await makeDirectory(directory, 0o700);
+    const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+    const handle = await open(join(directory, nameOf(segment.seq)), flags, 0o600);
+    if (segment.bytes > 0) {
+      // A crash may have cut its last line short: the next one must not continue it.
+      const last = Buffer.alloc(1);
+      await handle.read(last, 0, 1, segment.bytes - 1);
+      if (last[0] !== 10) {
+        await handle.writeFile("\n");
+        segment.bytes++;
+      }
+    }
+    return handle;
+  }
+
+  async #letGo(): Promise<void> {
+    const handle = this.#handle;
+    this.#handle = null;
+    await handle?.close().catch(() => {});
+  }
+
+  async #makeRoom(): Promise<void> {
+    let total = this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    const before = this.#dropped;
+    while (total > this.#options.maxBytes && this.#segments.length > 1) {
+      const oldest = this.#segments.shift();
+      if (oldest === undefined) break;
+      total -= oldest.bytes;
+      const bytes = await this.read(oldest.seq, oldest.bytes);
+      let records = 0;
+      for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) records++;
+      const untilMs = newestIn(bytes);
+      await rm(join(this.#options.directory, nameOf(oldest.seq)), { force: true });
+      this.#dropped = { records: (this.#dropped?.records ?? 0) + records, untilMs: Math.max(this.#dropped?.untilMs ?? 0, untilMs) };
+    }
+    if (this.#dropped !== before) await this.#tellDropped();
+  }
+
+  async #tellDropped(): Promise<void> {
+    const path = join(this.#options.directory, DROPPED_FILE);
+    await rm(`${path}.new`, { force: true });
+    await writeFile(`${path}.new`, JSON.stringify(this.#dropped), { mode: 0o600, flag: "wx" });
+    await rename(`${path}.new`, path);
+  }
+}
+
+/** The time of the newest record among lines of our own making. */
+function newestIn(bytes: Buffer): number {
+  let newest = 0;
+  // Every line begins so; a tenant's text comes later in it, and its quotes are escaped.
+  for (const [, atMs] of bytes.toString("latin1").matchAll(/^\{"kind":"[a-z]+","atMs":(\d+)/gm)) newest = Math.max(newest, Number(atMs));
+  return newest;
+}
