@@ -1,98 +1,112 @@
 // Brings together what the edge saw of a request and what its process told, whichever comes first: the edge knows
-// the answer and the time, the process how it ended. Bounded in number and time, so that neither waits for long.
+// the answer and the time, the process how it ended. Only what may have ended badly waits, for a moment and bounded in
+// number; of all the others a ring remembers enough to know them again.
 import type { Fate, Passed } from "../contract.ts";
 import type { Heard } from "./batch.ts";
+import type { Known } from "./tail-event.ts";
 
 /** How long one half waits for the other. */
 export const HOLD_MS = 400;
 /** For a process to be known as killed, its last words included. */
 const LOST_HOLD_MS = 1_000;
-const MAX_ENTRIES = 2_048;
+const MAX_WAITING = 2_048;
+const REMEMBERED = 1_024;
 
 export type Join = {
   passed: Passed | null;
   heard: Heard | null;
-  /** Milliseconds since the epoch, when the edge's part or, without one, the process's came. */
+  /** Milliseconds since the epoch, when the first part came. */
   readonly atMs: number;
-  dueMs: number;
+  readonly dueMs: number;
   fate: Fate | null;
-  /** Told already; kept so that a part that comes late is known as one. */
-  told: boolean;
 };
 
-export type Told = (join: Join) => void;
+/** Requests that were told already, the last so many. */
+class Recent {
+  readonly #rays: string[] = Array.from({ length: REMEMBERED }, () => "");
+  readonly #scripts: string[] = Array.from({ length: REMEMBERED }, () => "");
+  readonly #wallMs = new Float64Array(REMEMBERED);
+  readonly #cpuMs = new Float64Array(REMEMBERED);
+  readonly #status = new Uint16Array(REMEMBERED);
+  #next = 0;
+
+  add(passed: Passed, script: string): void {
+    const at = this.#next;
+    this.#next = (at + 1) % REMEMBERED;
+    this.#rays[at] = passed.ray;
+    this.#scripts[at] = script;
+    this.#wallMs[at] = passed.wallMs;
+    this.#cpuMs[at] = passed.cpuMs ?? NaN;
+    this.#status[at] = passed.status;
+  }
+
+  find(ray: string, script: string): Known | null {
+    const at = this.#rays.indexOf(ray);
+    if (at === -1 || this.#scripts[at] !== script) return null;
+    const cpuMs = this.#cpuMs[at] ?? NaN;
+    return { wallMs: this.#wallMs[at] ?? 0, cpuMs: Number.isNaN(cpuMs) ? null : cpuMs, status: this.#status[at] ?? 0 };
+  }
+}
 
 const keyOf = (ray: string, script: string): string => `${ray} ${script}`;
 
 export class Joins {
-  readonly #entries = new Map<string, Join>();
-  readonly #tell: Told;
-  /** Entries that wait, oldest first; those of lost requests wait longer and may hold the others up by as much. */
-  #waiting: Join[] = [];
+  /** By ray and script: a callee that is handed its caller's request has the same ray. */
+  readonly #waiting = new Map<string, Join>();
+  readonly #recent = new Recent();
+  readonly #tell: (join: Join) => void;
   #fate: { readonly fate: Fate; readonly untilMs: number } | null = null;
 
-  /** @param tell called once for every entry, when both parts are there or the time is up */
-  constructor(tell: Told) {
+  /** @param tell called once for every entry, when both parts are there or one is all there will be */
+  constructor(tell: (join: Join) => void) {
     this.#tell = tell;
   }
 
   get waiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.size > 0;
   }
 
-  /** The edge's part. @param wait whether the process may have something to say about it */
-  passed(passed: Passed, script: string, nowMs: number, wait: boolean): void {
-    const key = keyOf(passed.ray, script);
-    const held = this.#entries.get(key);
+  /** The edge's part. @param heeds whether the process may have something to say about it */
+  passed(passed: Passed, script: string, nowMs: number, heeds: boolean): void {
+    if (heeds) this.#recent.add(passed, script);
+    const key = this.#waiting.size === 0 ? null : keyOf(passed.ray, script);
+    const held = key === null ? undefined : this.#waiting.get(key);
+    if (held !== undefined && key !== null) {
+      held.passed = passed;
+      return this.#release(key, held);
+    }
     const lost = passed.end === "lost";
-    const join: Join = held ?? {
-      passed,
-      heard: null,
-      atMs: nowMs,
-      dueMs: nowMs + (lost ? LOST_HOLD_MS : HOLD_MS),
-      fate: null,
-      told: false,
-    };
-    join.passed = passed;
-    if (lost && this.#fate !== null && nowMs < this.#fate.untilMs) join.fate = this.#fate.fate;
-    if (held !== undefined || join.fate !== null || !(wait || lost)) {
-      // One that was told as an invocation is told again, as what it turned out to be.
-      join.told = true;
-      this.#tell(join);
-      if (held === undefined && wait) this.#remember(key, join);
-      return;
-    }
-    this.#remember(key, join);
-    this.#waiting.push(join);
+    const fate = lost && this.#fate !== null && nowMs < this.#fate.untilMs ? this.#fate.fate : null;
+    const join: Join = { passed, heard: null, atMs: nowMs, dueMs: nowMs + (lost ? LOST_HOLD_MS : HOLD_MS), fate };
+    // The runtime answers 500 for an exception; one after the answer changes no outcome.
+    const unsure = lost || (heeds && (passed.status >= 500 || passed.end === "canceled"));
+    if (fate === null && unsure) this.#wait(keyOf(passed.ray, script), join);
+    else this.#tell(join);
   }
 
-  /** The process's part. Returns what the edge told before, if it has. */
-  heard(heard: Heard, ray: string, nowMs: number): Join {
-    const key = keyOf(ray, heard.origin.script);
-    const held = this.#entries.get(key);
-    if (held !== undefined) {
-      held.heard ??= heard;
-      if (!held.told && held.passed !== null) {
-        held.told = true;
-        this.#tell(held);
-      }
-      return held;
+  /** The process's part. Returns what the edge has told already; null: it is told with the edge's, or alone if none comes. */
+  heard(heard: Heard, ray: string, nowMs: number): Known | null {
+    const { script } = heard.origin;
+    const key = keyOf(ray, script);
+    const held = this.#waiting.get(key);
+    if (held?.passed != null) {
+      held.heard = heard;
+      this.#release(key, held);
+      return null;
     }
-    const join: Join = { passed: null, heard, atMs: nowMs, dueMs: nowMs + HOLD_MS, fate: null, told: false };
-    this.#remember(key, join);
-    this.#waiting.push(join);
-    return join;
+    const known = this.#recent.find(ray, script);
+    if (known === null) this.#wait(key, { passed: null, heard, atMs: nowMs, dueMs: nowMs + HOLD_MS, fate: null });
+    return known;
   }
 
   /** What was lost with the process, now or in a moment, was lost for this reason. Returns how many that are so far. */
   killed(fate: Fate, nowMs: number): number {
     this.#fate = { fate, untilMs: nowMs + LOST_HOLD_MS };
     let count = 0;
-    for (const join of this.#waiting) {
-      if (join.told || join.passed?.end !== "lost") continue;
+    for (const [key, join] of this.#waiting) {
+      if (join.passed?.end !== "lost") continue;
       join.fate = fate;
-      join.told = true;
-      this.#tell(join);
+      this.#release(key, join);
       count++;
     }
     return count;
@@ -100,27 +114,20 @@ export class Joins {
 
   /** Tells those whose time is up. */
   release(nowMs: number): void {
-    let first = 0;
-    for (const join of this.#waiting) {
-      if (!join.told && join.dueMs > nowMs) break;
-      first++;
-      if (join.told) continue;
-      join.told = true;
-      this.#tell(join);
-    }
-    if (first > 0) this.#waiting = this.#waiting.slice(first);
+    for (const [key, join] of this.#waiting) if (join.dueMs <= nowMs) this.#release(key, join);
   }
 
-  #remember(key: string, join: Join): void {
-    this.#entries.set(key, join);
-    if (this.#entries.size <= MAX_ENTRIES) return;
-    for (const [oldest, entry] of this.#entries) {
-      this.#entries.delete(oldest);
-      if (!entry.told) {
-        entry.told = true;
-        this.#tell(entry);
-      }
-      return;
-    }
+  #release(key: string, join: Join): void {
+    this.#waiting.delete(key);
+    this.#tell(join);
+  }
+
+  #wait(key: string, join: Join): void {
+    // Two halves of one kind with one key: a Worker that calls itself with the request it was given.
+    const before = this.#waiting.get(key);
+    if (before !== undefined) this.#release(key, before);
+    this.#waiting.set(key, join);
+    if (this.#waiting.size <= MAX_WAITING) return;
+    for (const [oldest, entry] of this.#waiting) return this.#release(oldest, entry);
   }
 }

@@ -4,17 +4,23 @@ import { constants } from "node:fs";
 import { lstat, open, readdir, readFile, rename, rm, writeFile, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { isAbsent, makeDirectory, openToRead } from "../capsules/files/durable.ts";
+import { Lines, type Block } from "./lines.ts";
 
 /** What gave way to newer lines since the account began, and the time of the newest of it. */
 export type Dropped = { readonly records: number; readonly untilMs: number };
 
-type Segment = { readonly seq: number; bytes: number };
+type Segment = {
+  readonly seq: number;
+  bytes: number;
+  /** Null for one of an earlier life, which nobody has counted. */
+  counted: { records: number; newestMs: number } | null;
+};
 
 const NAME = /^(\d{8})\.ndjson$/;
 const DROPPED_FILE = "dropped.json";
-/** Of lines that wait to be written. */
-const MAX_WAITING_CHARS = 2_097_152;
-const EAGER_CHARS = 65_536;
+/** Of lines that wait to be written, and from when they no longer wait for the time. */
+const MAX_WAITING_BYTES = 2_097_152;
+const EAGER_BYTES = 524_288;
 const FLUSH_MS = 200;
 const LEAST_SEGMENT_BYTES = 16_384;
 const SEGMENTS = 8;
@@ -37,25 +43,29 @@ export class Segments {
   #segments: Segment[] = [];
   #handle: FileHandle | null = null;
   #dropped: { records: number; untilMs: number } | null = null;
-  #waiting: string[] = [];
-  #waitingChars = 0;
+  readonly #waiting: Lines;
+  readonly #segmentBytes: number;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void>;
+  /** Whether a write is coming because so much waits. */
+  #hurried = false;
   #closed = false;
 
   constructor(options: SegmentsOptions) {
     this.#options = options;
     this.#writing = options.after;
+    this.#segmentBytes = Math.max(LEAST_SEGMENT_BYTES, Math.floor(options.maxBytes / SEGMENTS));
+    this.#waiting = new Lines(MAX_WAITING_BYTES, this.#segmentBytes);
   }
 
-  /** Takes a line without its end. Never waits. */
-  append(line: string): void {
+  /** Takes a record's line without its end. Never waits. */
+  append(line: string, atMs: number): void {
     if (this.#closed || this.#options.maxBytes === 0) return;
-    if (this.#waitingChars + line.length > MAX_WAITING_CHARS) return this.lose(1);
-    this.#waiting.push(line);
-    this.#waitingChars += line.length;
-    if (this.#waitingChars >= EAGER_CHARS) void this.flush();
-    else this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref();
+    if (!this.#waiting.add(line, atMs)) return this.lose(1);
+    if (this.#waiting.bytes >= EAGER_BYTES && !this.#hurried) {
+      this.#hurried = true;
+      void this.flush();
+    } else this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref();
   }
 
   /** Counts lines that were never seen. */
@@ -109,7 +119,7 @@ export class Segments {
   async close(keep: boolean): Promise<void> {
     if (!keep) {
       this.#closed = true;
-      this.#waiting = [];
+      this.#waiting.take();
     }
     await this.flush();
     this.#closed = true;
@@ -127,7 +137,7 @@ export class Segments {
     try {
       for (const name of (await readdir(directory)).toSorted()) {
         const seq = NAME.exec(name)?.[1];
-        if (seq !== undefined) this.#segments.push({ seq: Number(seq), bytes: (await lstat(join(directory, name))).size });
+        if (seq !== undefined) this.#segments.push({ seq: Number(seq), bytes: (await lstat(join(directory, name))).size, counted: null });
       }
       const told = JSON.parse(await readFile(join(directory, DROPPED_FILE), "utf8")) as { records: number; untilMs: number };
       this.#dropped = {
@@ -141,39 +151,35 @@ export class Segments {
   }
 
   async #write(): Promise<void> {
-    if (this.#closed || this.#waiting.length === 0) return;
-    const lines = this.#waiting;
-    this.#waiting = [];
-    this.#waitingChars = 0;
+    this.#hurried = false;
+    const blocks = this.#waiting.take();
+    if (this.#closed || blocks.length === 0) return;
+    let written = 0;
     try {
       await this.#open();
-      const limit = Math.max(LEAST_SEGMENT_BYTES, Math.floor(this.#options.maxBytes / SEGMENTS));
-      for (let at = 0; at < lines.length;) at = await this.#writeSome(lines, at, limit);
+      for (; written < blocks.length; written++) await this.#writeBlock(blocks[written] as Block);
       await this.#makeRoom();
     } catch (error) {
       await this.#letGo();
       // Without its directory the account is being erased, or was never here.
       if (!isAbsent(error)) this.#options.onTrouble(error);
-      this.lose(lines.length);
+      this.lose(blocks.slice(written).reduce((sum, { records }) => sum + records, 0));
     }
   }
 
-  /** Fills the newest segment, or a new one; returns the index of the first line that is left. */
-  async #writeSome(lines: readonly string[], from: number, limit: number): Promise<number> {
+  async #writeBlock({ bytes, records, newestMs }: Block): Promise<void> {
     let segment = this.#segments.at(-1);
-    if (segment === undefined || segment.bytes >= limit) {
+    if (segment === undefined || segment.bytes >= this.#segmentBytes) {
       await this.#letGo();
-      segment = { seq: (segment?.seq ?? 0) + 1, bytes: 0 };
+      segment = { seq: (segment?.seq ?? 0) + 1, bytes: 0, counted: { records: 0, newestMs: 0 } };
       this.#segments.push(segment);
     }
     const handle = (this.#handle ??= await this.#openSegment(segment));
-    let text = "";
-    let at = from;
-    while (at < lines.length && segment.bytes + text.length < limit) text += `${lines[at++]}\n`;
-    const bytes = Buffer.from(text);
     await handle.writeFile(bytes);
     segment.bytes += bytes.length;
-    return at;
+    if (segment.counted === null) return;
+    segment.counted.records += records;
+    segment.counted.newestMs = Math.max(segment.counted.newestMs, newestMs);
   }
 
   async #openSegment(segment: Segment): Promise<FileHandle> {
@@ -206,12 +212,9 @@ export class Segments {
       const oldest = this.#segments.shift();
       if (oldest === undefined) break;
       total -= oldest.bytes;
-      const bytes = await this.read(oldest.seq, oldest.bytes);
-      let records = 0;
-      for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) records++;
-      const untilMs = newestIn(bytes);
+      const { records, newestMs } = oldest.counted ?? countIn(await this.read(oldest.seq, oldest.bytes));
       await rm(join(this.#options.directory, nameOf(oldest.seq)), { force: true });
-      this.#dropped = { records: (this.#dropped?.records ?? 0) + records, untilMs: Math.max(this.#dropped?.untilMs ?? 0, untilMs) };
+      this.#dropped = { records: (this.#dropped?.records ?? 0) + records, untilMs: Math.max(this.#dropped?.untilMs ?? 0, newestMs) };
     }
     if (this.#dropped !== before) await this.#tellDropped();
   }
@@ -224,10 +227,14 @@ export class Segments {
   }
 }
 
-/** The time of the newest record among lines of our own making. */
-function newestIn(bytes: Buffer): number {
-  let newest = 0;
-  // Every line begins so; a tenant's text comes later in it, and its quotes are escaped.
-  for (const [, atMs] of bytes.toString("latin1").matchAll(/^\{"kind":"[a-z]+","atMs":(\d+)/gm)) newest = Math.max(newest, Number(atMs));
-  return newest;
+/** How many records lie in lines of our own making, and the time of the newest. */
+function countIn(bytes: Buffer): { records: number; newestMs: number } {
+  let records = 0;
+  let newestMs = 0;
+  // Every line begins so; a tenant's text comes later in it, and has no line's end.
+  for (const [, atMs] of bytes.toString("latin1").matchAll(/^\{"kind":"[a-z]+","atMs":(\d+)/gm)) {
+    records++;
+    newestMs = Math.max(newestMs, Number(atMs));
+  }
+  return { records, newestMs };
 }

@@ -82,7 +82,8 @@ function gather<T>(stream: Readable, parse: (line: string) => T): Gathered<T> {
   const lines: T[] = [];
   const reader = createInterface({ input: stream });
   reader.on("line", (line) => lines.push(parse(line)));
-  return { lines, ended: once(reader, "close").then(() => {}) };
+  const ended = new Promise<void>((resolve) => void reader.once("close", resolve));
+  return { lines, ended };
 }
 
 /** What a follower reads. */
