@@ -198,9 +198,9 @@ export class AccountLog {
 
   /** Waits until what was answered before now is in the log, with what the process has to tell of it. */
   async #settle(): Promise<void> {
-    if (this.#joins.waiting) await sleep(HOLD_MS + 150, undefined, { ref: false });
     const leftMs = SETTLED_MS - (this.#options.now() - this.#passedMs);
     if (this.#listening > 0 && leftMs > 0) await sleep(Math.min(leftMs, SETTLED_MS), undefined, { ref: false });
+    if (this.#joins.waiting) await sleep(HOLD_MS + 150, undefined, { ref: false });
   }
 
   async #take(answer: string, origins: ReadonlyMap<string, Origin>): Promise<void> {

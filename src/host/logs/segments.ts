@@ -137,7 +137,11 @@ export class Segments {
     try {
       for (const name of (await readdir(directory)).toSorted()) {
         const seq = NAME.exec(name)?.[1];
-        if (seq !== undefined) this.#segments.push({ seq: Number(seq), bytes: (await lstat(join(directory, name))).size, counted: null });
+        if (seq === undefined) continue;
+        const stats = await lstat(join(directory, name));
+        // Nobody but this host writes here: anything but a file was put in one's place.
+        if (stats.isFile()) this.#segments.push({ seq: Number(seq), bytes: stats.size, counted: null });
+        else await rm(join(directory, name), { recursive: true, force: true });
       }
       const told = JSON.parse(await readFile(join(directory, DROPPED_FILE), "utf8")) as { records: number; untilMs: number };
       this.#dropped = {

@@ -7,6 +7,7 @@ import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FollowLine, LogPage, LogQuery, LogRecord, TailQuery } from "../../../src/capsule/logs.ts";
+import type { CapsuleSpec } from "../../../src/capsule/spec.ts";
 import type { CapsuleHost } from "../../../src/capsule/messages.ts";
 import { createCapsuleHost } from "../../../src/host/capsules/capsule-host.ts";
 import { createTrials } from "../../../src/host/capsules/trials/trial.ts";
@@ -16,11 +17,11 @@ import type { TailEvent } from "../../../src/host/logs/tail-event.ts";
 import { systemClock } from "../../../src/kernel/clock.ts";
 import type { AccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
-import { bench, type Bench, type BenchOptions } from "../../fixtures/capsules.ts";
+import { bench, sha256, specOf, type Bench, type BenchOptions } from "../../fixtures/capsules.ts";
 
 const DOMAIN = "mayfly.localhost";
 
-export type Asked = { readonly method?: string; readonly headers?: Record<string, string> };
+export type Asked = { readonly method?: string; readonly headers?: Record<string, string>; readonly signal?: AbortSignal };
 export type Answered = { readonly status: number; readonly body: string; readonly ray: string };
 
 export type LoggingHouse = AsyncDisposable & {
@@ -30,6 +31,8 @@ export type LoggingHouse = AsyncDisposable & {
   /** Newest first. */
   records(account: AccountId, query?: Partial<LogQuery>): Promise<LogRecord[]>;
   page(account: AccountId, query?: Partial<LogQuery>): Promise<LogPage>;
+  /** Two Workers of one account, `caller` with a binding B to `callee`; the label is the caller's. */
+  pair(caller: string, callee: string): Promise<{ readonly spec: CapsuleSpec; readonly label: string }>;
 };
 
 export async function loggingHouse(options: BenchOptions = {}): Promise<LoggingHouse> {
@@ -55,16 +58,37 @@ export async function loggingHouse(options: BenchOptions = {}): Promise<LoggingH
     bench: b,
     host,
     page,
+    pair: async (caller, callee) => {
+      const { label, ...spec } = specOf(caller);
+      const version = "00000000-0000-0000-0000-000000000000";
+      const [first, second] = [spec.units[0]?.services[0], specOf(callee).units[0]?.services[0]];
+      if (first?.kind !== "worker" || second?.kind !== "worker") throw new Error("a spec has one Worker");
+      const services = [
+        { ...first, origin: { script: "caller", version }, bindings: [{ kind: "service" as const, name: "B", service: second.id }] },
+        { ...second, origin: { script: "callee", version } },
+      ];
+      const both = {
+        ...spec,
+        units: spec.units.map((unit) => ({ ...unit, services })),
+        keep: { code: [sha256(caller), sha256(callee)], assets: [] },
+      };
+      for (const source of [caller, callee]) await b.store(spec.account, source);
+      await b.supervisor.apply(both);
+      return { spec: both, label };
+    },
     records: async (account, query) => (await page(account, query)).records,
-    ask: (label, path = "/", { method = "GET", headers = {} } = {}) =>
+    ask: (label, path = "/", { method = "GET", headers = {}, signal } = {}) =>
       new Promise((resolve, reject) => {
         const host = `${label}.${DOMAIN}`;
-        const outgoing = request({ host: "127.0.0.1", port, path, method, headers: { host, ...headers } }, (incoming) => {
-          text(incoming).then(
-            (body) => resolve({ status: incoming.statusCode ?? 0, body, ray: String(incoming.headers["cf-ray"]) }),
-            reject,
-          );
-        });
+        const outgoing = request(
+          { host: "127.0.0.1", port, path, method, headers: { host, ...headers }, ...(signal && { signal }) },
+          (incoming) => {
+            text(incoming).then(
+              (body) => resolve({ status: incoming.statusCode ?? 0, body, ray: String(incoming.headers["cf-ray"]) }),
+              reject,
+            );
+          },
+        );
         outgoing.on("error", reject);
         outgoing.end();
       }),
