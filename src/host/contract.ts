@@ -72,6 +72,8 @@ export type Lease = Disposable & {
   readonly ended: AbortSignal;
   /** Aborts when the process is about to be replaced or stopped: cut WebSockets, let requests finish. */
   readonly replaced: AbortSignal;
+  /** Milliseconds of CPU since the lease was given; null where other requests had a share in it, or it cannot be known. */
+  cpuMs(): number | null;
 };
 
 /** The account that a refusal concerns, and what would have answered: for its log. */

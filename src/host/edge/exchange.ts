@@ -60,6 +60,7 @@ export class Exchange {
   #answered = false;
   /** Whose request it is, once that is known. */
   #concern: Concern | undefined;
+  #cpuMs: number | null = null;
   #end: Passed["end"] = "canceled";
   /** The Worker's response has come to its end, or the edge's own page was sent. */
   #whole = false;
@@ -277,6 +278,7 @@ export class Exchange {
     const whole = this.#outgoing.writableFinished && this.#upstream?.writableFinished !== false;
     // Joined sockets close each other, once what was received has gone out.
     if (!whole && this.#outcome !== "upgraded") this.#upstream?.destroy();
+    this.#cpuMs = this.#lease?.cpuMs() ?? null;
     this.#release();
     const status = this.#outcome === "upgraded" ? 101 : this.#answered ? this.#outgoing.statusCode : 0;
     const wallMs = performance.now() - this.#startedAtMs;
@@ -287,7 +289,7 @@ export class Exchange {
   #pass({ account, origin }: Concern, status: number, wallMs: number): void {
     const { ray, url, address, headers } = this.#asked;
     const method = this.#incoming.method ?? "";
-    this.#options.onPassed({ account, origin, ray, method, url, address, headers, status, wallMs, end: this.#end, cpuMs: null });
+    this.#options.onPassed({ account, origin, ray, method, url, address, headers, status, wallMs, end: this.#end, cpuMs: this.#cpuMs });
   }
 }
 

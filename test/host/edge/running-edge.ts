@@ -50,6 +50,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         generation: 1,
         service: "w-test",
         origin: null,
+        cpuMs: () => null,
         socketPath,
         agent,
         ended: ended.signal,

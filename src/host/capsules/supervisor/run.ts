@@ -11,6 +11,7 @@ import type { EgressFactory, Exit, Journal, Lease, Listening, Origin, Sandbox, S
 import { capsuleAgent } from "../../edge/agent.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
 import { freshSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
+import { Meter } from "./meter.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
 import { originsOf } from "./standing.ts";
@@ -61,8 +62,10 @@ export class Run {
   readonly #replaced = new AbortController();
   readonly #clock: Clock;
   readonly #origins: ReadonlyMap<string, Origin>;
+  readonly #meter: Meter;
   #listening: Listening | null = null;
   #leases = 0;
+  #given = 0;
   #emptied: (() => void) | null = null;
   /** Milliseconds since the epoch. */
   lastUsedMs: number;
@@ -73,6 +76,7 @@ export class Run {
     this.process = opened.process;
     this.#clock = opened.clock;
     this.#origins = originsOf(spec);
+    this.#meter = new Meter(opened.process.pid);
     this.lastUsedMs = opened.clock.now();
     const door = (name: string): Door => ({ socketPath: join(opened.directories.host, name), agent: capsuleAgent() });
     this.#doors = new Map([...opened.sockets].map(([service, name]) => [service, door(name)]));
@@ -88,6 +92,8 @@ export class Run {
   lease(service: string): Lease | null {
     const door = this.#doors.get(service);
     if (door === undefined) return null;
+    const beganMs = this.#leases === 0 ? this.#meter.read() : null;
+    const number = ++this.#given;
     this.#leases++;
     this.lastUsedMs = this.#clock.now();
     let held = true;
@@ -99,6 +105,7 @@ export class Run {
       ...door,
       ended: this.#ended.signal,
       replaced: this.#replaced.signal,
+      cpuMs: () => (beganMs === null || number !== this.#given ? null : this.#since(beganMs)),
       [Symbol.dispose]: () => {
         if (!held) return;
         held = false;
@@ -106,6 +113,11 @@ export class Run {
         if (--this.#leases === 0) this.#emptied?.();
       },
     };
+  }
+
+  #since(beganMs: number): number | null {
+    const nowMs = this.#meter.read();
+    return nowMs === null ? null : Math.round((nowMs - beganMs) * 100) / 100;
   }
 
   /** @param timeoutMs how long a sign of life may take */
@@ -122,6 +134,7 @@ export class Run {
     try {
       const exit = await process.exited;
       this.#ended.abort();
+      this.#meter[Symbol.dispose]();
       for (const { agent } of [...this.#doors.values(), this.#control]) agent.destroy();
       await egress[Symbol.asyncDispose]();
       return exit;
