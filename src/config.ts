@@ -90,6 +90,14 @@ const reader = (environment: Environment) => {
   return { text, whole, oneOf, origin };
 };
 
+/** Less than a few long lines is no log. */
+const LEAST_LOG_BYTES = 65_536;
+
+function logBytes(bytes: number): number {
+  if (bytes > 0 && bytes < LEAST_LOG_BYTES) throw new SettingError("logBytes", `must be 0 or at least ${LEAST_LOG_BYTES}, not "${bytes}"`);
+  return bytes;
+}
+
 function proxies(list: string): string[] {
   const entries = list
     .split(",")
@@ -192,7 +200,7 @@ export function readHostConfig(environment: Environment) {
     capsulesHot: whole("capsulesHot", 1),
     idleMs: whole("idleSeconds", 1) * 1000,
     logs: oneOf("logs", ["full", "requests", "off"]),
-    logBytes: whole("logBytes", 0),
+    logBytes: logBytes(whole("logBytes", 0)),
     sandbox: oneOf("sandbox", ["auto", "bubblewrap-root", "bubblewrap-user", "root", "none"]),
   };
 }

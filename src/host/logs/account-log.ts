@@ -7,7 +7,8 @@ import type { FollowQuery, LogOutcome, LogPage, LogQuery, LogRecord, MetricsMinu
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Fate, Listening, Mouth, Origin, Passed } from "../contract.ts";
 import { readBatch, type Heard } from "./batch.ts";
-import { Ears, type Crowd } from "./ears.ts";
+import type { Crowd } from "./crowd.ts";
+import { Ears } from "./ears.ts";
 import { HOLD_MS, Joins, type Join } from "./joins.ts";
 import { Minutes } from "./minutes.ts";
 import { Outlet } from "./outlet.ts";
@@ -19,8 +20,8 @@ import { heardEvent, lostEvent, overloadEvent, overloadStopEvent, wants, type Ta
 const SETTLED_MS = 250;
 const MAX_URL_CHARS = 4_096;
 /** Streams of one account that are open at once. */
-const MAX_FOLLOWERS = 16;
-const MAX_TAILS = 20;
+const MAX_FOLLOWERS = 10;
+const MAX_TAILS = 10;
 
 export type AccountLogOptions = {
   /** The account's. */
@@ -41,7 +42,6 @@ export type AccountLogOptions = {
 
 const ENDED: Record<Passed["end"], LogOutcome> = { answered: "ok", refused: "refused", canceled: "canceled", lost: "canceled" };
 
-const gone = (): PlatformError => new PlatformError("account_gone", { message: "The account has ended." });
 const tooMany = (what: string, most: number): PlatformError =>
   new PlatformError("quota_exceeded", {
     message: `${most} ${what} of this account are open, and no more can be.`,
@@ -58,7 +58,7 @@ export class AccountLog {
   readonly #turned = new Set<() => void>();
   #listening = 0;
   #reading: Promise<unknown> = Promise.resolve();
-  #over = false;
+  #over: "closed" | "ended" | null = null;
   #usedMs: number;
   #passedMs = 0;
 
@@ -80,7 +80,7 @@ export class AccountLog {
 
   /** A request that has come to its end at the edge. */
   passed(passed: Passed): void {
-    if (this.#over) return;
+    if (this.#over !== null) return;
     const nowMs = this.#options.now();
     this.#usedMs = nowMs;
     this.#passedMs = nowMs;
@@ -92,19 +92,21 @@ export class AccountLog {
 
   /** The account's process was killed: its requests in flight, told of before or within a moment, ended so. */
   killed(fate: Fate): void {
-    if (this.#over) return;
+    if (this.#over !== null) return;
     const nowMs = this.#options.now();
     if (this.#joins.killed(fate, nowMs) === 0) this.#thrown(fate.reason, null, null, nowMs);
   }
 
   cpu(cpuMs: number): void {
-    if (!this.#over) this.#minutes.cpu(this.#options.now(), cpuMs);
+    if (this.#over === null) this.#minutes.cpu(this.#options.now(), cpuMs);
   }
 
   /** Listens to a process of the account until it is gone. */
   hear(mouth: Mouth, ended: AbortSignal, origins: ReadonlyMap<string, Origin>): Listening {
-    this.#listening++;
-    ended.addEventListener("abort", () => this.#listening--, { once: true });
+    if (!ended.aborted) {
+      this.#listening++;
+      ended.addEventListener("abort", () => this.#listening--, { once: true });
+    }
     const listener = {
       wantsAll: () => this.#tails.size > 0,
       onTurn: (turned: () => void) => {
@@ -127,7 +129,7 @@ export class AccountLog {
     return this.#inTurn(async () => {
       await this.#settle();
       const page = await readPage(this.#segments, query);
-      if (this.#over) throw gone();
+      if (this.#over !== null) throw this.#gone();
       return { ...page, dropped: this.#segments.dropped };
     });
   }
@@ -136,7 +138,7 @@ export class AccountLog {
   minutes(sinceMs: number, untilMs: number): Promise<MetricsMinute[]> {
     return this.#inTurn(async () => {
       const minutes = await this.#minutes.read(sinceMs, untilMs, this.#options.now());
-      if (this.#over) throw gone();
+      if (this.#over !== null) throw this.#gone();
       return minutes;
     });
   }
@@ -148,7 +150,7 @@ export class AccountLog {
       behind: () => null,
       caughtUp: (records: number) => JSON.stringify({ kind: "missed", records }),
     };
-    const outlet = new Outlet(notices, () => this.#followers.delete(outlet));
+    const outlet = new Outlet(notices, this.#options.crowd, () => this.#followers.delete(outlet));
     this.#followers.set(outlet, filter(query));
     return outlet.stream;
   }
@@ -156,7 +158,7 @@ export class AccountLog {
   /** @throws PlatformError quota_exceeded */
   tail(query: TailQuery): Readable {
     if (this.#tails.size >= MAX_TAILS) throw tooMany("tails", MAX_TAILS);
-    const outlet = new Outlet({ behind: overloadEvent, caughtUp: overloadStopEvent }, () => {
+    const outlet = new Outlet({ behind: overloadEvent, caughtUp: overloadStopEvent }, this.#options.crowd, () => {
       this.#tails.delete(outlet);
       if (this.#tails.size === 0) this.#turn();
     });
@@ -168,18 +170,18 @@ export class AccountLog {
   /** Tells and writes down everything that is here; the log can be opened again. */
   async close(): Promise<void> {
     this.#joins.release(Infinity);
-    this.#stop();
+    this.#stop("closed");
     await Promise.all([this.#segments.close(true), this.#minutes.close()]);
   }
 
   /** From the call on nothing is written or told; from the return on nothing is under way. */
   async end(): Promise<void> {
-    this.#stop();
+    this.#stop("ended");
     await Promise.all([this.#segments.close(false), this.#minutes.forget(), this.#reading.catch(() => {})]);
   }
 
-  #stop(): void {
-    this.#over = true;
+  #stop(how: "closed" | "ended"): void {
+    this.#over = how;
     for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.end();
   }
 
@@ -187,9 +189,14 @@ export class AccountLog {
     for (const turned of this.#turned) turned();
   }
 
+  #gone(): PlatformError {
+    if (this.#over === "ended") return new PlatformError("account_gone", { message: "The account has ended." });
+    return new PlatformError("capsule_failed", { message: "The account was just let go here." });
+  }
+
   /** One reader at a time: an account's questions take no more of this process than one does. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#over) return Promise.reject(gone());
+    if (this.#over !== null) return Promise.reject(this.#gone());
     this.#usedMs = this.#options.now();
     const result = this.#reading.then(work);
     this.#reading = result.catch(() => {});
@@ -204,11 +211,16 @@ export class AccountLog {
   }
 
   async #take(answer: string, origins: ReadonlyMap<string, Origin>): Promise<void> {
-    if (this.#over) return;
+    if (this.#over !== null) return;
     const nowMs = this.#options.now();
-    const { heard, lost } = readBatch(answer, origins, nowMs);
-    for (const one of heard) this.#hear(one, nowMs);
-    if (lost > 0) this.#lose(lost);
+    try {
+      const { heard, lost } = readBatch(answer, origins, nowMs);
+      for (const one of heard) this.#hear(one, nowMs);
+      if (lost > 0) this.#lose(lost);
+    } catch (error) {
+      // A bug of ours: it must not end the listening.
+      this.#options.onTrouble(error);
+    }
     if (this.#joins.waiting) this.#options.onWaiting();
     await this.#segments.settled();
   }
@@ -287,14 +299,14 @@ export class AccountLog {
   }
 
   #keep<R extends LogRecord>(record: R, write: (record: R) => string = JSON.stringify): void {
-    if (this.#over || !this.#options.records) return;
+    if (this.#over !== null || !this.#options.records) return;
     const line = write(record);
     this.#segments.append(line, record.atMs);
     for (const [outlet, wanted] of this.#followers) if (wanted(record)) outlet.send(line);
   }
 
   #toTails(make: () => TailEvent, origin: Origin): void {
-    if (this.#over || this.#tails.size === 0) return;
+    if (this.#over !== null || this.#tails.size === 0) return;
     let made: { event: TailEvent; line: string } | null = null;
     for (const [outlet, query] of this.#tails) {
       if (query.worker !== origin.script) continue;

@@ -3,9 +3,7 @@
 import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Listening, Mouth } from "../contract.ts";
-
-/** How many processes bring so much that they share what there is. */
-export type Crowd = { heavy: number };
+import type { Crowd } from "./crowd.ts";
 
 export type Listener = {
   /** Whether every event is wanted, not only those with something to tell. */
@@ -60,7 +58,6 @@ export class Ears implements Listening {
   readonly #ended: AbortSignal;
   readonly #listener: Listener;
   readonly #deaf: () => void;
-  readonly #loop: Promise<void>;
   readonly #crowd: Crowd;
   #last = false;
 
@@ -72,7 +69,7 @@ export class Ears implements Listening {
     this.#listener = listener;
     // The call that waits does not know yet: another one tells, and lets it go.
     this.#deaf = listener.onTurn(() => void this.#ask(1, LAST_WITHIN_MS));
-    this.#loop = this.#listen();
+    void this.#listen();
   }
 
   /** Takes what is there and calls no more; bounded in time. */
@@ -80,7 +77,6 @@ export class Ears implements Listening {
     this.#last = true;
     this.#deaf();
     await this.#ask(0, LAST_WITHIN_MS);
-    await Promise.race([this.#loop, sleep(LAST_WITHIN_MS, undefined, { ref: false })]);
   }
 
   async #listen(): Promise<void> {

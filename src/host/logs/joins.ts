@@ -80,8 +80,10 @@ export class Joins {
     const join: Join = { passed, heard: null, atMs: nowMs, dueMs: nowMs + (lost ? LOST_HOLD_MS : HOLD_MS), fate };
     // The runtime answers 500 for an exception; one after the answer changes no outcome.
     const unsure = lost || (heeds && (passed.status >= 500 || passed.end === "canceled"));
-    if (fate === null && unsure) this.#wait(keyOf(passed.ray, script), join);
-    else this.#tell(join);
+    if (fate !== null || !unsure) return this.#tell(join);
+    // Headers are for those of which the process cannot tell any more.
+    if (!lost) join.passed = { ...passed, headers: [] };
+    this.#wait(keyOf(passed.ray, script), join);
   }
 
   /** The process's part. Returns what the edge has told already; null: it is told with the edge's, or alone if none comes. */

@@ -33,7 +33,7 @@ export class Logs implements Journal, AsyncDisposable {
   readonly #open = new Map<AccountId, AccountLog>();
   readonly #closing = new Map<AccountId, Promise<void>>();
   readonly #waiting = new Set<AccountLog>();
-  readonly #crowd = { heavy: 0 };
+  readonly #crowd = { heavy: 0, readers: 0 };
   readonly #sweeper: NodeJS.Timeout;
   #ticker: NodeJS.Timeout | null = null;
 

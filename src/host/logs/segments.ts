@@ -22,7 +22,7 @@ const DROPPED_FILE = "dropped.json";
 const MAX_WAITING_BYTES = 2_097_152;
 const EAGER_BYTES = 524_288;
 const FLUSH_MS = 200;
-const LEAST_SEGMENT_BYTES = 16_384;
+const LEAST_SEGMENT_BYTES = 4_096;
 const SEGMENTS = 8;
 
 export const nameOf = (seq: number): string => `${String(seq).padStart(8, "0")}.ndjson`;
@@ -49,6 +49,8 @@ export class Segments {
   #writing: Promise<void>;
   /** Whether a write is coming because so much waits. */
   #hurried = false;
+  /** Whether the last write failed: told once, not at each. */
+  #troubled = false;
   #closed = false;
 
   constructor(options: SegmentsOptions) {
@@ -163,10 +165,12 @@ export class Segments {
       await this.#open();
       for (; written < blocks.length; written++) await this.#writeBlock(blocks[written] as Block);
       await this.#makeRoom();
+      this.#troubled = false;
     } catch (error) {
       await this.#letGo();
       // Without its directory the account is being erased, or was never here.
-      if (!isAbsent(error)) this.#options.onTrouble(error);
+      if (!isAbsent(error) && !this.#troubled) this.#options.onTrouble(error);
+      this.#troubled = true;
       this.lose(blocks.slice(written).reduce((sum, { records }) => sum + records, 0));
     }
   }
@@ -191,6 +195,8 @@ export class Segments {
     await makeDirectory(directory, 0o700);
     const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
     const handle = await open(join(directory, nameOf(segment.seq)), flags, 0o600);
+    // A write that failed may have left a part of itself.
+    segment.bytes = (await handle.stat()).size;
     if (segment.bytes > 0) {
       // A crash may have cut its last line short: the next one must not continue it.
       const last = Buffer.alloc(1);

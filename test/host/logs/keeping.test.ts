@@ -119,7 +119,7 @@ describe("an account's log", () => {
     await assert.rejects(house.host.tail({ account, worker: "test" }), { code: "product_unavailable", message: /MAYFLY_LOGS/ });
   });
 
-  test("is refused with the reason where it is off, and nothing is written", async (t) => {
+  test("is refused with the reason where it is off, and no record is written", async (t) => {
     await using house = await loggingHouse({ directory: await place(t), logs: { mode: "off" } });
     const { account, label } = await house.bench.deploy(SPEAKER);
     await house.ask(label);
