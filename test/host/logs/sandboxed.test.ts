@@ -20,6 +20,9 @@ test("what Workers log in the sandbox of this machine is their account's, and en
       body: uploadBody(code),
     });
     assert.equal(put.status, 200, JSON.stringify(put.errors));
+    const path = `/accounts/${account.id}/workers/scripts/${word}/subdomain`;
+    const shown = await house.call("POST", path, { token: account.apiToken, body: JSON.stringify({ enabled: true }) });
+    assert.equal(shown.status, 200, JSON.stringify(shown.errors));
     const { result } = await house.call<{ subdomain: string }>("GET", `/accounts/${account.id}/workers/subdomain`, {
       token: account.apiToken,
     });
