@@ -56,6 +56,17 @@ test("the host's settings hold nothing that opens the database or a seal", () =>
   assert.throws(() => readHostConfig({ MAYFLY_SANDBOX: "chroot" }), SettingError);
 });
 
+test("how much of a log is kept is none, or enough to be one", () => {
+  const { logs, logBytes } = readHostConfig({});
+  assert.deepEqual([logs, logBytes], ["full", 8_388_608]);
+  assert.equal(readHostConfig({ MAYFLY_LOG_BYTES: "0", MAYFLY_LOGS: "requests" }).logBytes, 0);
+  assert.throws(() => readHostConfig({ MAYFLY_LOG_BYTES: "1000" }), {
+    name: "SettingError",
+    message: /^MAYFLY_LOG_BYTES must be 0 or at least/,
+  });
+  assert.throws(() => readHostConfig({ MAYFLY_LOGS: "some" }), { name: "SettingError", message: /^MAYFLY_LOGS must be one of/ });
+});
+
 test("every setting is described with its unit", () => {
   for (const { name, unit, meaning } of Object.values(SETTINGS)) {
     assert.match(name, /^MAYFLY_[A-Z_]+$/);

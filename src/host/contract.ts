@@ -1,10 +1,63 @@
 // What the rooms of this wing hand each other: edge asks for leases, the supervisor asks for processes
 // and for an egress. Types only; each room implements its own part.
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Agent, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
 import type { AccountId } from "../kernel/ids.ts";
 import type { CapsulePool } from "./edge/pool.ts";
+
+/** What answers, as its owner calls it: for the account's log alone. */
+export type Origin = { readonly script: string; readonly version: string };
+
+/** A request of a known account that has come to its end, as the edge saw it. */
+export type Passed = {
+  readonly account: AccountId;
+  /** Null where no Worker answers, or one of ours. */
+  readonly origin: Origin | null;
+  readonly ray: string;
+  readonly method: string;
+  readonly url: string;
+  /** Of the caller. */
+  readonly address: string;
+  /** Request line and header lines, as they went to the Worker. */
+  readonly head: string;
+  /** 0: no answer. */
+  readonly status: number;
+  readonly wallMs: number;
+  /** `refused`: the edge answered in the Worker's place; `canceled`: the caller went away; `lost`: the process went away. */
+  readonly end: "answered" | "refused" | "canceled" | "lost";
+  /** What the process used meanwhile where it served nothing else; null where that is not known. */
+  readonly cpuMs: number | null;
+};
+
+/** How requests in flight ended when their process was killed, and why in words for the account. */
+export type Fate = { readonly outcome: "exceededCpu" | "exceededMemory" | "exception"; readonly reason: string };
+
+/** Where a process tells what its Workers logged: its control socket. */
+export type Mouth = { readonly socketPath: string; readonly agent: Agent };
+
+/** The accounts' logs, as the supervisor feeds them. */
+export type Journal = {
+  /** Whether processes are to tell what their Workers log. */
+  readonly tails: boolean;
+  /**
+   * Listens to a process until it is gone; null when nothing is kept of what it would tell.
+   * @param origins service id → script and version
+   */
+  hear(account: AccountId, mouth: Mouth, ended: AbortSignal, origins: ReadonlyMap<string, Origin>): Listening | null;
+  killed(account: AccountId, fate: Fate): void;
+  /** CPU that the account's process used since it was last told. */
+  cpu(account: AccountId, cpuMs: number): void;
+  /** Writes down what is there and lets the account go; its readers' streams end. */
+  close(account: AccountId): Promise<void>;
+  /** From the call on nothing is written, from the return on nothing is under way. */
+  end(account: AccountId): Promise<void>;
+};
+
+export type Listening = {
+  /** Takes what the process has yet to tell; bounded in time. */
+  finish(): Promise<void>;
+};
 
 /** The right to send one request to a running capsule; a redeploy waits (bounded) until it is disposed. */
 export type Lease = Disposable & {
@@ -12,6 +65,7 @@ export type Lease = Disposable & {
   readonly generation: number;
   /** Id of the spec's service that answers. */
   readonly service: string;
+  readonly origin: Origin | null;
   /** Unix socket of the Worker version that answers for the label, reached through `pool`. */
   readonly socketPath: string;
   readonly pool: CapsulePool;
@@ -19,17 +73,22 @@ export type Lease = Disposable & {
   readonly ended: AbortSignal;
   /** Aborts when the process is about to be replaced or stopped: cut WebSockets, let requests finish. */
   readonly replaced: AbortSignal;
+  /** Milliseconds of CPU since the lease was given; null where other requests had a share in it, or it cannot be known. */
+  cpuMs(): number | null;
 };
+
+/** The account that a refusal concerns, and what would have answered: for its log. */
+export type Concern = { readonly account: AccountId; readonly origin: Origin | null };
 
 /** What stands behind a host label. */
 export type Answerer =
   | { readonly kind: "lease"; readonly lease: Lease }
   | { readonly kind: "gone"; readonly tombstone: Tombstone }
-  | { readonly kind: "suspended"; readonly reason: string }
+  | { readonly kind: "suspended"; readonly reason: string; readonly concern?: Concern }
   /** The account lives but no Worker answers at this label, or nothing is known of it at all. */
-  | { readonly kind: "none" }
+  | { readonly kind: "none"; readonly concern?: Concern }
   /** Control cannot be asked or the capsule cannot start; `reason` is for the caller. */
-  | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterSeconds: number };
+  | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterSeconds: number; readonly concern?: Concern };
 
 /** What a caller says about which version of a Worker is to answer, as it was sent; nothing of it need be well-formed. */
 export type Choice = {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
 import type { Clock } from "../kernel/clock.ts";
+import type { AccountId } from "../kernel/ids.ts";
 import type { Log } from "../kernel/log.ts";
 import { createCapsuleHost } from "./capsules/capsule-host.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./capsules/workerd/config.ts";
@@ -20,6 +21,7 @@ import { createTrials } from "./capsules/trials/trial.ts";
 import type { InnerDoor, Rung } from "./contract.ts";
 import { createEdge, type Edge } from "./edge/edge.ts";
 import { createEgress } from "./egress/egress.ts";
+import { Logs, type LogMode } from "./logs/logs.ts";
 
 export type WingOptions = {
   /** Exists; accounts lie below it. */
@@ -37,6 +39,9 @@ export type WingOptions = {
   readonly memoryReserveBytes: number;
   /** Of an account whose spec was not seen yet. */
   readonly maxDiskBytes: number;
+  readonly logs: LogMode;
+  /** Of one account's log; 0 keeps none. */
+  readonly logBytes: number;
   readonly sandbox: "auto" | Rung;
   readonly control: CapsuleControl;
   readonly clock: Clock;
@@ -95,6 +100,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     upgrade: (from, incoming, socket, head) => (edge === null ? socket.destroy() : edge.inner.upgrade(from, incoming, socket, head)),
   };
   const egress = createEgress({ edgeDomain: options.edgeDomain, inner, log });
+  const lives = (account: AccountId): boolean => supervisor.lives(account);
+  const logs = stack.use(new Logs({ accountsDirectory, mode: options.logs, maxBytes: options.logBytes, clock, log, lives }));
   edge = createEdge({
     capsules: { open: (label, choice) => supervisor.open(label, choice) },
     domain: options.edgeDomain,
@@ -107,19 +114,20 @@ export async function openWing(options: WingOptions): Promise<Wing> {
       supervisor.measures.requests.inc({ outcome, status: String(Math.floor(status / 100)) });
       supervisor.measures.requestSeconds.observe(durationMs / 1_000);
     },
+    onPassed: (passed) => logs.passed(passed),
     onRetry: () => supervisor.measures.retries.inc(),
   });
   const opened = edge;
   stack.defer(() => opened.close());
   const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
   const supervisor: Supervisor = stack.use(
-    new Supervisor({ ...options, sandbox, egress, files, accountsDirectory, runDirectory, memoryIsShort }),
+    new Supervisor({ ...options, journal: logs, sandbox, egress, files, accountsDirectory, runDirectory, memoryIsShort }),
   );
   const trials = stack.use(createTrials({ sandbox, files, clock, waiting: WAITING_TRIALS }));
   const edgePort = await listen(edge, options.edgePort, options.edgeBind);
   const up = stack.move();
   return {
-    capsuleHost: createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion: stdout.trim() }),
+    capsuleHost: createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion: stdout.trim() }),
     rung: sandbox.rung,
     missing: sandbox.missing,
     edgePort,

@@ -1,8 +1,8 @@
 // Host's side of the door: control's calls, handed to the files, the trials and the supervisor of this machine.
 // Nothing is written, tried or run for an account that ended.
 import type { CapsuleHost } from "../../capsule/messages.ts";
-import { PlatformError } from "../../kernel/errors.ts";
 import type { Sandbox } from "../contract.ts";
+import type { Logs } from "../logs/logs.ts";
 import type { CapsuleFiles } from "./supervisor/parts.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import type { Trials } from "./trials/trial.ts";
@@ -11,16 +11,13 @@ export type CapsuleHostOptions = {
   readonly supervisor: Supervisor;
   readonly files: CapsuleFiles;
   readonly trials: Trials;
+  readonly logs: Logs;
   readonly sandbox: Pick<Sandbox, "rung" | "missing">;
   /** What `workerd --version` prints. */
   readonly workerdVersion: string;
 };
 
-const notThereYet = (): never => {
-  throw new PlatformError("product_unavailable", { message: "Logs are not kept here yet." });
-};
-
-export function createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion }: CapsuleHostOptions): CapsuleHost {
+export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion }: CapsuleHostOptions): CapsuleHost {
   return {
     missing: (account, kind, hashes) => files.missing(account, kind, hashes),
     put: (account, kind, hash, bytes) => {
@@ -40,10 +37,22 @@ export function createCapsuleHost({ supervisor, files, trials, sandbox, workerdV
     },
     erase: (account) => supervisor.erase(account),
     usage: (account) => supervisor.usage(account),
-    logs: notThereYet,
-    follow: notThereYet,
-    tail: notThereYet,
-    metrics: notThereYet,
+    logs: async (query) => {
+      supervisor.refuseLapsed(query.account);
+      return logs.page(query);
+    },
+    follow: async (query) => {
+      supervisor.refuseLapsed(query.account);
+      return logs.follow(query);
+    },
+    tail: async (query) => {
+      supervisor.refuseLapsed(query.account);
+      return logs.tail(query);
+    },
+    metrics: async (query) => {
+      supervisor.refuseLapsed(query.account);
+      return logs.minutes(query);
+    },
     events: (cursor) => supervisor.events(cursor),
     status: async () => ({
       rung: sandbox.rung,

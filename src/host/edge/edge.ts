@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "../../kernel/log.ts";
 import type { AccountId } from "../../kernel/ids.ts";
-import type { Capsules, InnerDoor } from "../contract.ts";
+import type { Capsules, InnerDoor, Passed } from "../contract.ts";
 import { clientAddresses } from "../../kernel/client-address.ts";
 import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
 import { newRay, readRequestHeaders, requestHead, state } from "./headers.ts";
@@ -33,6 +33,8 @@ export type EdgeOptions = {
   /** Called once per request; 0 is the status of one that got no answer. */
   readonly onDone?: (outcome: Outcome, status: number, durationMs: number) => void;
   readonly onRetry?: () => void;
+  /** Called once per request to a known account, for its log. */
+  readonly onPassed?: (passed: Passed) => void;
 };
 
 export type Edge = {
@@ -97,7 +99,13 @@ export function createEdge(options: EdgeOptions): Edge {
   const clients = clientAddresses(options.trustedProxies);
   const cf = requestCf();
   const done = options.onDone ?? (() => {});
-  const exchange: ExchangeOptions = { capsules: options.capsules, log: options.log, onDone: done, onRetry: options.onRetry ?? (() => {}) };
+  const exchange: ExchangeOptions = {
+    capsules: options.capsules,
+    log: options.log,
+    onDone: done,
+    onRetry: options.onRetry ?? (() => {}),
+    onPassed: options.onPassed ?? (() => {}),
+  };
 
   const refuse = (incoming: IncomingMessage, outgoing: ServerResponse, page: Page): void => {
     outgoing.on("finish", () => done("page", page.status, 0));
@@ -134,6 +142,8 @@ export function createEdge(options: EdgeOptions): Edge {
       label: addressed.label,
       choice: headers.choice,
       host: addressed.host,
+      url: `${statement.scheme}://${target.authority}${target.path}`,
+      address: statement.address,
       ray,
       head,
       hasBody: upgrade === null && hasBody(incoming),

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Log } from "../../kernel/log.ts";
-import type { Answerer, Capsules, Choice, Lease } from "../contract.ts";
+import type { Answerer, Capsules, Choice, Concern, Lease, Passed } from "../contract.ts";
 import { onAbort } from "./cut.ts";
 import { responseHeaders } from "./headers.ts";
 import { endOnceRead } from "./linger.ts";
@@ -22,6 +22,8 @@ export type ExchangeOptions = {
   /** @param status 0 when nothing was sent */
   readonly onDone: (outcome: Outcome, status: number, durationMs: number) => void;
   readonly onRetry: () => void;
+  /** Told before `onDone`, of requests to known accounts. */
+  readonly onPassed: (passed: Passed) => void;
 };
 
 export type Asked = {
@@ -29,6 +31,10 @@ export type Asked = {
   readonly choice: Choice;
   /** Without port, lower case. */
   readonly host: string;
+  /** As the Worker sees it. */
+  readonly url: string;
+  /** Of the caller. */
+  readonly address: string;
   readonly ray: string;
   /** As it is sent to the capsule. */
   readonly head: string;
@@ -68,6 +74,10 @@ export class Exchange implements Receiver {
   #flushing = false;
   /** The caller reads slower than the Worker writes. */
   #draining = false;
+  /** Whose request it is, once that is known. */
+  #concern: Concern | undefined;
+  #cpuMs: number | null = null;
+  #end: Passed["end"] = "canceled";
   /** The Worker's response has come to its end, or the edge's own page was sent. */
   #whole = false;
   #over = false;
@@ -101,6 +111,7 @@ export class Exchange implements Receiver {
       if (answerer.kind === "lease") answerer.lease[Symbol.dispose]();
       return;
     }
+    if (answerer.kind !== "lease" && answerer.kind !== "gone") this.#concern = answerer.concern;
     switch (answerer.kind) {
       case "lease":
         return this.#send(answerer.lease);
@@ -115,8 +126,9 @@ export class Exchange implements Receiver {
     }
   }
 
-  #page(page: Page): void {
+  #page(page: Page, end: Passed["end"] = "refused"): void {
     this.#outcome = "page";
+    this.#end = end;
     this.#answered = true;
     this.#whole = true;
     sendPage(this.#incoming, this.#outgoing, page, this.#asked.ray);
@@ -124,6 +136,7 @@ export class Exchange implements Receiver {
 
   #send(lease: Lease): void {
     this.#lease = lease;
+    this.#concern = lease;
     this.#forget.push(onAbort(lease.ended, () => this.#cut()));
     // A handshake is a request, which a redeploy lets finish; the socket that it makes is cut at once.
     if (this.#asked.upgrade !== null) this.#forget.push(onAbort(lease.replaced, () => this.#outcome === "upgraded" && this.#cut()));
@@ -199,6 +212,7 @@ export class Exchange implements Receiver {
     this.#connection = undefined;
     this.#flowing = true;
     this.#whole = true;
+    this.#end = "answered";
     if (!this.#outgoing.writableEnded) endOnceRead(this.#incoming, this.#outgoing);
   }
 
@@ -211,6 +225,7 @@ export class Exchange implements Receiver {
     }
     this.#tunnel = upstream;
     this.#answered = true;
+    this.#end = "answered";
     this.#outcome = "upgraded";
     const flat = responseHeaders(head.raw, undefined, host, ray);
     let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`;
@@ -230,7 +245,9 @@ export class Exchange implements Receiver {
     if (this.#bodyStarted) this.#incoming.resume();
     if (this.#answered) {
       // Too late to say anything: a body cut short must look like one.
-      if (!this.#whole) this.#outgoing.destroy();
+      if (this.#whole) return;
+      this.#end = "lost";
+      this.#outgoing.destroy();
       return;
     }
     if (refused && !this.#bodyStarted && this.#refusals < REFUSED_WAITS_MS.length) {
@@ -244,7 +261,7 @@ export class Exchange implements Receiver {
       return;
     }
     this.#options.log.warn({ err: error, account: this.#lease?.account }, "a Worker's process ended before it answered");
-    this.#page(pages.died());
+    this.#page(pages.died(), "lost");
   }
 
   #again(waitMs: number): void {
@@ -257,6 +274,7 @@ export class Exchange implements Receiver {
   /** The account ended or its process goes: both sides are closed at once. */
   #cut(): void {
     this.#outcome = "cut";
+    this.#end = "lost";
     this.#connection?.destroy();
     this.#connection = undefined;
     this.#tunnel?.destroy();
@@ -277,10 +295,19 @@ export class Exchange implements Receiver {
     // A response that gave its socket to a WebSocket closes too: not the end of the exchange.
     if (this.#over || (this.#outcome === "upgraded" && this.#asked.upgrade?.socket.destroyed === false)) return;
     this.#over = true;
+    this.#cpuMs = this.#lease?.cpuMs() ?? null;
     this.#connection?.destroy();
     this.#connection = undefined;
     this.#release();
     const status = this.#outcome === "upgraded" ? 101 : this.#answered ? this.#outgoing.statusCode : 0;
-    this.#options.onDone(this.#outcome, status, performance.now() - this.#startedAtMs);
+    const wallMs = performance.now() - this.#startedAtMs;
+    if (this.#concern !== undefined) this.#pass(this.#concern, status, wallMs);
+    this.#options.onDone(this.#outcome, status, wallMs);
+  }
+
+  #pass({ account, origin }: Concern, status: number, wallMs: number): void {
+    const { ray, url, address, head } = this.#asked;
+    const method = this.#incoming.method ?? "";
+    this.#options.onPassed({ account, origin, ray, method, url, address, head, status, wallMs, end: this.#end, cpuMs: this.#cpuMs });
   }
 }

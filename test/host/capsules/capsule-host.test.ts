@@ -12,9 +12,9 @@ import { awaitUntil } from "../../fixtures/await-until.ts";
 import { answering, bench, get, sha256, specOf, type Bench } from "../../fixtures/capsules.ts";
 
 async function door(b: Bench): Promise<{ host: CapsuleHost } & AsyncDisposable> {
-  const { supervisor, files, sandbox } = b;
+  const { supervisor, logs, files, sandbox } = b;
   const trials = createTrials({ sandbox, files, clock: systemClock });
-  const capsuleHost = createCapsuleHost({ supervisor, files, trials, sandbox, workerdVersion: "workerd 1" });
+  const capsuleHost = createCapsuleHost({ supervisor, logs, files, trials, sandbox, workerdVersion: "workerd 1" });
   const socket = join(b.directory, "host.sock");
   const server = await serveHost(socket, capsuleHost, (error) => {
     throw error;

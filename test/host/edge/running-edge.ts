@@ -51,6 +51,8 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         account,
         generation: 1,
         service: "w-test",
+        origin: null,
+        cpuMs: () => null,
         socketPath,
         pool,
         ended: ended.signal,

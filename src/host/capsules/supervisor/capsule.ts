@@ -5,14 +5,14 @@ import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
-import type { Answerer, Choice, Exit } from "../../contract.ts";
+import type { Answerer, Choice, Exit, Fate, Journal } from "../../contract.ts";
 import { choose } from "./choice.ts";
 import type { Ahead } from "./ahead.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
 import { ingressSockets } from "../workerd/config.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
-import { causeOfDeath, hangReason, Mishaps } from "./mishaps.ts";
+import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
 import { StartFailure, type Run } from "./run.ts";
 import type { SpecStore } from "../files/spec-store.ts";
@@ -36,6 +36,7 @@ export type CapsuleParts = {
   /** Before the first file of the account is written. */
   own(account: AccountId): Promise<void>;
   report(account: AccountId, kind: "restarted" | "suspend", reason: string): void;
+  readonly journal: Pick<Journal, "killed" | "cpu" | "end" | "close">;
 };
 
 type Decision = Answerer | "wait";
@@ -89,6 +90,11 @@ export class Capsule implements Occupant {
   get lapsed(): boolean {
     const endsAtMs = this.#known?.endsAtMs ?? null;
     return endsAtMs !== null && this.#parts.clock.now() >= endsAtMs;
+  }
+
+  /** Whether anything of the account may be written down now. */
+  get lives(): boolean {
+    return this.#tombstone === null && !this.#dropped && !this.lapsed;
   }
 
   /** Decides for one caller, starting the process if it must and waiting for it, bounded in time and number. */
@@ -175,12 +181,14 @@ export class Capsule implements Occupant {
     if (run === null || watch === null) return;
     // Timers do not notice when the machine's clock is set.
     if (this.lapsed) return this.#lapse();
+    const countedMs = watch.cpuMs;
     const finding = await watch.look();
+    this.#parts.journal.cpu(this.account, watch.cpuMs - countedMs);
     if (this.#run !== run) return;
     if (finding.kind === "hung") {
       this.#log.warn(finding, "a capsule does not answer");
       this.#cut(run);
-      this.#mishap(hangReason(finding, this.#parts.clock.now()));
+      this.#mishap(hangFate(finding, this.#parts.clock.now()));
     } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
   }
 
@@ -280,8 +288,10 @@ export class Capsule implements Occupant {
     this.#mishap(causeOfDeath(exit, this.#known?.limits.memoryBytes ?? 0, lastWords));
   }
 
-  #mishap(reason: string): void {
+  #mishap(fate: Fate): void {
+    const { reason } = fate;
     this.restarts++;
+    this.#parts.journal.killed(this.account, fate);
     this.#parts.report(this.account, "restarted", reason);
     if (this.#mishaps.died()) {
       const { mishapWindowMs } = this.#parts.bounds;
@@ -311,7 +321,11 @@ export class Capsule implements Occupant {
     const countedMs = this.#forgetRun();
     this.#retiring = run;
     this.#waiters.wake();
-    await run.retire(drainMs, this.#parts.bounds.graceMs, (cpuMs) => (this.#cpuBeforeMs += Math.max(0, cpuMs - countedMs)));
+    await run.retire(drainMs, this.#parts.bounds.graceMs, (cpuMs) => {
+      const sinceMs = Math.max(0, cpuMs - countedMs);
+      this.#cpuBeforeMs += sinceMs;
+      this.#parts.journal.cpu(this.account, sinceMs);
+    });
     this.#retiring = null;
     if (!keepPlace) this.#freePlace();
   }
@@ -362,6 +376,7 @@ export class Capsule implements Occupant {
   #lapse(): void {
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
     void this.#parts.ahead.drop(this.account);
+    void this.#parts.journal.end(this.account);
     void this.#kill();
   }
 

@@ -1,6 +1,6 @@
 // How often a capsule came to grief lately, and what follows: a pause before the next start, then suspension.
 import type { Clock } from "../../../kernel/clock.ts";
-import type { Exit } from "../../contract.ts";
+import type { Exit, Fate } from "../../contract.ts";
 import type { Bounds } from "./parts.ts";
 import type { Silence } from "./watch.ts";
 
@@ -68,16 +68,21 @@ export class Mishaps {
  * Why a process died that nobody told to, for the account's own eyes.
  * @param lastWords what it wrote to standard error; a tenant may have written into it, and deceives nobody else
  */
-export function causeOfDeath(exit: Exit, memoryBytes: number, lastWords: string): string {
-  if (/JavaScript heap out of memory/.test(lastWords)) return "Its JavaScript heap was full, so it was restarted.";
-  if (exit.outOfMemory) return `It used more than ${Math.round(memoryBytes / MIB)} MiB of memory and was restarted.`;
+export function causeOfDeath(exit: Exit, memoryBytes: number, lastWords: string): Fate {
+  if (/JavaScript heap out of memory/.test(lastWords))
+    return { outcome: "exceededMemory", reason: "Its JavaScript heap was full, so it was restarted." };
+  if (exit.outOfMemory) {
+    const reason = `It used more than ${Math.round(memoryBytes / MIB)} MiB of memory and was restarted.`;
+    return { outcome: "exceededMemory", reason };
+  }
   const how = exit.signal === null ? `exit code ${exit.code}` : exit.signal;
-  return `Its process ended unexpectedly (${how}) and was restarted.`;
+  return { outcome: "exception", reason: `Its process ended unexpectedly (${how}) and was restarted.` };
 }
 
 /** Why a process that did not answer was killed, for the account's own eyes. */
-export function hangReason({ silentMs, cpuMs, computes }: Silence, atMs: number): string {
+export function hangFate({ silentMs, cpuMs, computes }: Silence, atMs: number): Fate {
   const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
   const what = computes ? "a loop that never yields" : "it was blocked";
-  return `It did not answer for ${seconds(silentMs)} s and was restarted: ${what}, at ${new Date(atMs).toISOString()}, using ${seconds(cpuMs)} s of CPU meanwhile.`;
+  const reason = `It did not answer for ${seconds(silentMs)} s and was restarted: ${what}, at ${new Date(atMs).toISOString()}, using ${seconds(cpuMs)} s of CPU meanwhile.`;
+  return { outcome: computes ? "exceededCpu" : "exception", reason };
 }

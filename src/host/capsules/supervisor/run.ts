@@ -7,12 +7,14 @@ import type { CapsuleSpec } from "../../../capsule/spec.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { EgressFactory, Exit, LaunchRequest, Lease, Sandbox, Sandboxed } from "../../contract.ts";
+import type { EgressFactory, Exit, Journal, LaunchRequest, Lease, Listening, Origin, Sandbox, Sandboxed } from "../../contract.ts";
 import { CapsulePool } from "../../edge/pool.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
 import { eraseSocketDirectories, makeSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
+import { Meter } from "./meter.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
+import { originsOf } from "./standing.ts";
 
 type Door = { readonly socketPath: string; readonly pool: CapsulePool };
 
@@ -36,6 +38,7 @@ export type RunParts = {
   readonly files: Pick<CapsuleFiles, "readCode">;
   readonly accountsDirectory: string;
   readonly runDirectory: string;
+  readonly journal: Pick<Journal, "tails" | "hear">;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -62,7 +65,11 @@ export class Run {
   readonly #ended = new AbortController();
   readonly #replaced = new AbortController();
   readonly #clock: Clock;
+  readonly #origins: ReadonlyMap<string, Origin>;
+  readonly #meter: Meter;
+  #listening: Listening | null = null;
   #leases = 0;
+  #given = 0;
   #emptied: (() => void) | null = null;
   /** Milliseconds since the epoch. */
   lastUsedMs: number;
@@ -72,6 +79,8 @@ export class Run {
     this.generation = spec.generation;
     this.process = opened.process;
     this.#clock = opened.clock;
+    this.#origins = originsOf(spec);
+    this.#meter = new Meter(opened.process.pid);
     this.lastUsedMs = opened.clock.now();
     const path = (name: string): string => join(opened.prepared.directories.host, name);
     const door = (name: string): Door => ({ socketPath: path(name), pool: new CapsulePool(path(name)) });
@@ -88,6 +97,8 @@ export class Run {
   lease(service: string): Lease | null {
     const door = this.#doors.get(service);
     if (door === undefined) return null;
+    const beganMs = this.#leases === 0 ? this.#meter.read() : null;
+    const number = ++this.#given;
     this.#leases++;
     this.lastUsedMs = this.#clock.now();
     let held = true;
@@ -95,9 +106,11 @@ export class Run {
       account: this.account,
       generation: this.generation,
       service,
+      origin: this.#origins.get(service) ?? null,
       ...door,
       ended: this.#ended.signal,
       replaced: this.#replaced.signal,
+      cpuMs: () => (beganMs === null || number !== this.#given ? null : this.#since(beganMs)),
       [Symbol.dispose]: () => {
         if (!held) return;
         held = false;
@@ -107,15 +120,27 @@ export class Run {
     };
   }
 
+  #since(beganMs: number): number | null {
+    const nowMs = this.#meter.read();
+    return nowMs === null ? null : Math.round((nowMs - beganMs) * 100) / 100;
+  }
+
   /** @param timeoutMs how long a sign of life may take */
   ping(timeoutMs: number): Promise<boolean> {
     return ping(this.#controlPath, timeoutMs, this.#control);
+  }
+
+  /** Lets the journal listen to what the process has to tell. */
+  tellTo(journal: Pick<Journal, "hear">): void {
+    const mouth = { socketPath: this.#controlPath, agent: this.#control };
+    this.#listening = journal.hear(this.account, mouth, this.#ended.signal, this.#origins);
   }
 
   async #bury({ process, egress, prepared, log }: Opened): Promise<Exit> {
     try {
       const exit = await process.exited;
       this.#ended.abort();
+      this.#meter[Symbol.dispose]();
       for (const { pool } of this.#doors.values()) pool.close();
       this.#control.destroy();
       await egress[Symbol.asyncDispose]();
@@ -144,6 +169,7 @@ export class Run {
     this.#replaced.abort();
     if (this.#leases > 0 && drainMs > 0) await this.#drained(drainMs);
     await this.process.cpuMs().then(account, () => {});
+    await this.#listening?.finish();
     this.process.terminate();
     const timer = setTimeout(() => this.cut(), graceMs);
     await this.gone;
@@ -215,7 +241,7 @@ async function configOf(parts: RunParts, spec: CapsuleSpec, directories: SocketD
   if (unit === undefined) throw new Error("a spec has one unit");
   const bytes = await moduleReader(unit.services, (hash) => parts.files.readCode(spec.account, hash));
   const inner = parts.sandbox.inner(join(parts.accountsDirectory, spec.account), directories.process);
-  return serveConfig(unit, { inner, bytes, limits: spec.limits });
+  return serveConfig(unit, { inner, bytes, limits: spec.limits, tails: parts.journal.tails });
 }
 
 /** Gives the process its configuration. Rejects when it, its egress or the configuration cannot be had, or is called off; nothing is left then. */
@@ -260,6 +286,7 @@ export async function startRun(parts: RunParts, spec: CapsuleSpec, prepared: Pre
   );
   try {
     await takeSockets(prepared.directories, [CONTROL_SOCKET, ...sockets.values()], until);
+    run.tellTo(parts.journal);
     return run;
   } catch (error) {
     run.cut();

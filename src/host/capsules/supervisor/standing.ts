@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { CapsuleLimits, CapsuleSpec, Route, Tombstone } from "../../../capsule/spec.ts";
 import type { AccountId, Subdomain } from "../../../kernel/ids.ts";
+import type { Origin } from "../../contract.ts";
 
 export type Essentials = {
   readonly account: AccountId;
@@ -12,6 +13,8 @@ export type Essentials = {
   readonly limits: CapsuleLimits;
   /** By host label. */
   readonly routes: ReadonlyMap<string, Route>;
+  /** Service id → what it runs. */
+  readonly origins: ReadonlyMap<string, Origin>;
   /** Of everything that a running process was made from: equal digests need no restart. */
   readonly digest: string;
 };
@@ -29,6 +32,12 @@ function processDigest(spec: CapsuleSpec): string {
   return createHash("sha256").update(JSON.stringify(made)).digest("base64");
 }
 
+/** Service id → script and version, of the services that are an account's own. */
+export function originsOf(spec: Pick<CapsuleSpec, "units">): ReadonlyMap<string, Origin> {
+  const services = spec.units.flatMap((unit) => unit.services);
+  return new Map(services.flatMap(({ id, origin }) => (origin === null ? [] : [[id, origin] as const])));
+}
+
 export function essentials(spec: CapsuleSpec): Essentials {
   return {
     account: spec.account,
@@ -38,6 +47,7 @@ export function essentials(spec: CapsuleSpec): Essentials {
     suspended: spec.suspended,
     limits: spec.limits,
     routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((route) => [route.label, route] as const))),
+    origins: originsOf(spec),
     digest: processDigest(spec),
   };
 }

@@ -9,7 +9,7 @@ import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { Answerer, Capsules, Choice, EgressFactory, Sandbox } from "../../contract.ts";
+import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
 import { Ahead } from "./ahead.ts";
 import { Capsule, type CapsuleParts } from "./capsule.ts";
 import { accountSockets, allSockets } from "./doors.ts";
@@ -32,6 +32,7 @@ export type SupervisorOptions = {
   readonly control: CapsuleControl;
   readonly accountsDirectory: string;
   readonly runDirectory: string;
+  readonly journal: Journal;
   /** Processes that may live at once. */
   readonly capsulesHot: number;
   /** Without a request until a process is stopped. */
@@ -138,13 +139,14 @@ export class Supervisor implements Capsules, AsyncDisposable {
   /** From the call on the account's labels answer 410; from the return on none of its processes lives. Idempotent. */
   async end(tombstone: Tombstone): Promise<void> {
     this.#ended.remember(tombstone);
+    const silenced = this.#options.journal.end(tombstone.account);
     const capsule = this.#capsules.get(tombstone.account);
     await this.#departing.get(tombstone.account);
     if (capsule !== undefined) {
       await capsule.end(tombstone);
       this.#forget(capsule);
     }
-    await this.#ahead.drop(tombstone.account);
+    await Promise.all([silenced, this.#ahead.drop(tombstone.account)]);
     await eraseTree(accountSockets(this.#options.runDirectory, tombstone.account));
   }
 
@@ -154,9 +156,21 @@ export class Supervisor implements Capsules, AsyncDisposable {
       throw new PlatformError("capsule_failed", { message: "The account still runs here: end it before its directory is erased." });
     }
     this.#ended.markErased(account);
+    await this.#options.journal.end(account);
     await this.#options.files.erase(account);
     await eraseTree(accountSockets(this.#options.runDirectory, account));
     this.#users?.release(account);
+  }
+
+  /** Whether the account is known here and its time has not come. */
+  lives(account: AccountId): boolean {
+    return !this.#ended.has(account) && this.#capsules.get(account)?.lives === true;
+  }
+
+  /** @throws PlatformError account_gone for an account that ended here, or whose time has come */
+  refuseLapsed(account: AccountId): void {
+    this.refuseEnded(account);
+    if (this.#capsules.get(account)?.lapsed === true) throw new PlatformError("account_gone", { message: "The account has ended." });
   }
 
   /** @throws PlatformError account_gone for an account that ended here */
@@ -214,9 +228,10 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   #capsuleParts(): CapsuleParts {
-    const { clock, log, idleMs, files, accountsDirectory } = this.#options;
+    const { clock, log, idleMs, files, accountsDirectory, journal } = this.#options;
     return {
       clock,
+      journal,
       log,
       idleMs,
       files,
@@ -272,8 +287,15 @@ export class Supervisor implements Capsules, AsyncDisposable {
   async #openKnown(label: string, subdomain: string, choice: Choice): Promise<Answerer | null> {
     const tombstone = this.#ended.at(subdomain);
     if (tombstone !== undefined) return { kind: "gone", tombstone };
-    const answer = await this.#bySubdomain.get(subdomain)?.open(label, choice);
-    return answer ?? null;
+    const capsule = this.#bySubdomain.get(subdomain);
+    const answer = await capsule?.open(label, choice);
+    if (capsule === undefined || answer === undefined) return null;
+    if (answer.kind === "lease" || answer.kind === "gone") return answer;
+    const { known, account } = capsule;
+    const [only, ...others] = known?.routes.get(label)?.choices ?? [];
+    // Of several versions none was asked.
+    const origin = only !== undefined && others.length === 0 ? (known?.origins.get(only.service) ?? null) : null;
+    return { ...answer, concern: { account, origin } };
   }
 
   /** The end time that we know has passed, but control may know a later one, or a claim. */
@@ -288,12 +310,14 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   async #drop(capsule: Capsule): Promise<void> {
+    const closed = this.#options.journal.close(capsule.account);
     const departure = capsule.drop().finally(() => {
       this.#forget(capsule);
       this.#departing.delete(capsule.account);
     });
     this.#departing.set(capsule.account, departure);
     await departure;
+    await closed;
   }
 
   /** Acts on what control says should be; a spec of an account that ended here meanwhile is out of date. */

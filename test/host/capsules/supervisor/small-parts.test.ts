@@ -13,7 +13,7 @@ import { EndTimer } from "../../../../src/host/capsules/supervisor/end-timer.ts"
 import { EventLog } from "../../../../src/host/capsules/supervisor/event-log.ts";
 import { Lookups } from "../../../../src/host/capsules/supervisor/lookups.ts";
 import { runtimeWords } from "../../../../src/host/capsules/workerd/diagnostics.ts";
-import { causeOfDeath, hangReason, Mishaps } from "../../../../src/host/capsules/supervisor/mishaps.ts";
+import { causeOfDeath, hangFate, Mishaps } from "../../../../src/host/capsules/supervisor/mishaps.ts";
 import { SpecStore } from "../../../../src/host/capsules/files/spec-store.ts";
 import { essentials, subdomainOf } from "../../../../src/host/capsules/supervisor/standing.ts";
 import { UserIds } from "../../../../src/host/capsules/files/user-ids.ts";
@@ -218,18 +218,21 @@ describe("mishaps", () => {
   test("are told in words with figures", () => {
     const memory = 268_435_456;
     assert.equal(
-      causeOfDeath({ code: null, signal: "SIGKILL", outOfMemory: true }, memory, ""),
+      causeOfDeath({ code: null, signal: "SIGKILL", outOfMemory: true }, memory, "").reason,
       "It used more than 256 MiB of memory and was restarted.",
     );
     const exit = { code: 1, signal: null, outOfMemory: false };
-    assert.match(causeOfDeath(exit, memory, ""), /exit code 1/);
+    assert.match(causeOfDeath(exit, memory, "").reason, /exit code 1/);
     const heap = "workerd/jsg/setup.c++:44: fatal: V8 fatal error; message = : allocation failed: JavaScript heap out of memory";
-    assert.equal(causeOfDeath(exit, memory, heap), "Its JavaScript heap was full, so it was restarted.");
+    assert.deepEqual(causeOfDeath(exit, memory, heap), {
+      outcome: "exceededMemory",
+      reason: "Its JavaScript heap was full, so it was restarted.",
+    });
     assert.equal(
-      hangReason({ silentMs: 3_000, cpuMs: 2_900, computes: true }, 0),
+      hangFate({ silentMs: 3_000, cpuMs: 2_900, computes: true }, 0).reason,
       "It did not answer for 3.0 s and was restarted: a loop that never yields, at 1970-01-01T00:00:00.000Z, using 2.9 s of CPU meanwhile.",
     );
-    assert.match(hangReason({ silentMs: 10_000, cpuMs: 100, computes: false }, 0), /it was blocked/);
+    assert.match(hangFate({ silentMs: 10_000, cpuMs: 100, computes: false }, 0).reason, /it was blocked/);
   });
 });
 

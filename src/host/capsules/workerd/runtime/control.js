@@ -1,7 +1,116 @@
-// Ours, trusted, in every capsule's process on a socket of its own: answers the watchdog. A process whose
-// event loop is held by a tenant's endless loop cannot answer, which is the point. No tenant is bound to it.
+// Ours, trusted, in every capsule's process on a socket of its own: answers the watchdog, and hands over what tail
+// events brought. A process whose event loop is held by a tenant's endless loop cannot answer, which is the point.
+// No tenant is bound to it. What does not fit into its bounds is counted, never waited for.
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+const MAX_EVENTS = 2_000;
+const MAX_CHARS = 262_144;
+/** Of one event's lines, and of one of them. */
+const MAX_LINES_CHARS = 65_536;
+const MAX_LINE_CHARS = 16_384;
+
+let kept = [];
+let chars = 0;
+let lost = 0;
+/** Whether a live tail wants every event, with everything that it tells. */
+let all = false;
+let wake = () => {};
+
+/** Arguments of one console call as JSON, cut where they are longer than a line may be. */
+function argumentsOf(message) {
+  const text = JSON.stringify(message);
+  if (text.length <= MAX_LINE_CHARS) return text;
+  const whole = message.length === 1 && typeof message[0] === "string" ? message[0] : text;
+  return JSON.stringify([`${whole.slice(0, MAX_LINE_CHARS - 64)}… (${whole.length} characters)`]);
+}
+
+function lines(logs) {
+  let room = MAX_LINES_CHARS;
+  const taken = [];
+  for (const { level, timestamp, message, errorInfo } of logs) {
+    const text = argumentsOf(message);
+    room -= text.length + 64;
+    if (room < 0) break;
+    const stacks = errorInfo?.map((info) => info?.stack?.slice(0, 2_048) ?? null);
+    if (stacks !== undefined) room -= JSON.stringify(stacks).length;
+    taken.push(
+      `{"level":"${level}","atMs":${timestamp},"message":${text}${stacks === undefined ? "" : `,"stacks":${JSON.stringify(stacks)}`}}`,
+    );
+  }
+  return taken;
+}
+
+const thrown = ({ name, message, stack, timestamp }) => ({
+  name: name?.slice(0, 256),
+  message: message?.slice(0, 4_096),
+  stack: stack?.slice(0, 8_192),
+  atMs: timestamp,
+});
+
+function triggerOf(event) {
+  if (event?.request !== undefined) return "fetch";
+  if (event?.rpcMethod !== undefined) return `rpc ${event.rpcMethod}`;
+  if (event?.cron !== undefined) return "scheduled";
+  if (event?.queue !== undefined) return "queue";
+  if (event?.scheduledTime !== undefined) return "alarm";
+  return "other";
+}
+
+function keep(service, item) {
+  const logs = item.logs;
+  const exceptions = item.exceptions;
+  const trigger = triggerOf(item.event);
+  if (!all && trigger === "fetch" && logs.length === 0 && exceptions.length === 0 && item.outcome === "ok") return;
+  if (kept.length >= MAX_EVENTS || chars >= MAX_CHARS) {
+    lost++;
+    return;
+  }
+  const taken = lines(logs);
+  const head = JSON.stringify({
+    service,
+    trigger,
+    outcome: item.outcome,
+    atMs: item.eventTimestamp,
+    ray: item.event?.request?.headers["cf-ray"],
+    truncated: item.truncated || taken.length < logs.length,
+    exceptions: exceptions.slice(0, 8).map(thrown),
+    ...(all && { entrypoint: item.entrypoint ?? undefined, event: item.event }),
+  });
+  const text = `${head.slice(0, -1)},"logs":[${taken.join(",")}]}`;
+  kept.push(text);
+  chars += text.length;
+  wake();
+}
+
+export class Tail extends WorkerEntrypoint {
+  tail(items) {
+    for (const item of items) keep(this.ctx.props.service, item);
+  }
+}
+
+/** Everything since the last call, at once or when there is something; a later call lets an earlier one go. */
+async function take(waitMs) {
+  wake();
+  if (kept.length === 0 && lost === 0 && waitMs > 0) {
+    const { promise, resolve } = Promise.withResolvers();
+    wake = resolve;
+    await Promise.race([promise, scheduler.wait(waitMs)]);
+    // Unless a later call waits now.
+    if (wake === resolve) wake = () => {};
+  }
+  const body = `{"lost":${lost},"events":[${kept.join(",")}]}`;
+  kept = [];
+  chars = 0;
+  lost = 0;
+  return new Response(body);
+}
+
 export default {
   fetch(request) {
-    return new URL(request.url).pathname === "/ping" ? new Response("pong") : new Response("no such call", { status: 404 });
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/ping") return new Response("pong");
+    if (pathname !== "/events") return new Response("no such call", { status: 404 });
+    all = searchParams.get("all") === "1";
+    return take(Number(searchParams.get("wait")));
   },
 };

@@ -1,0 +1,333 @@
+// The log of one account: what the edge and the account's process tell becomes records on disk, lines for followers and
+// events for tails. Every part is bounded, and nothing is written or sent after `end`.
+import { setTimeout as sleep } from "node:timers/promises";
+import { join as joinPath } from "node:path";
+import type { Readable } from "node:stream";
+import type { FollowQuery, LogOutcome, LogPage, LogQuery, LogRecord, MetricsMinute, TailQuery } from "../../capsule/logs.ts";
+import { PlatformError } from "../../kernel/errors.ts";
+import type { Fate, Listening, Mouth, Origin, Passed } from "../contract.ts";
+import { readBatch, type Heard } from "./batch.ts";
+import type { Crowd } from "./crowd.ts";
+import { Ears } from "./ears.ts";
+import { HOLD_MS, Joins, type Join } from "./joins.ts";
+import { Minutes } from "./minutes.ts";
+import { Outlet } from "./outlet.ts";
+import { filter, readPage } from "./pages.ts";
+import { Segments } from "./segments.ts";
+import { heardEvent, lostEvent, overloadEvent, overloadStopEvent, wants, type TailEvent } from "./tail-event.ts";
+
+/** After an answer, until what its request logged is here. */
+const SETTLED_MS = 250;
+const MAX_URL_CHARS = 4_096;
+/** Streams of one account that are open at once. */
+const MAX_FOLLOWERS = 10;
+const MAX_TAILS = 10;
+
+export type AccountLogOptions = {
+  /** The account's. */
+  readonly directory: string;
+  readonly maxBytes: number;
+  /** Whether records are kept and sent at all; counts are. */
+  readonly records: boolean;
+  /** Whether processes tell anything. */
+  readonly tails: boolean;
+  readonly now: () => number;
+  readonly crowd: Crowd;
+  readonly onTrouble: (error: unknown) => void;
+  /** What must be over before the directory is touched. */
+  readonly after: Promise<void>;
+  /** Called when `tick` is wanted. */
+  readonly onWaiting: () => void;
+};
+
+const ENDED: Record<Passed["end"], LogOutcome> = { answered: "ok", refused: "refused", canceled: "canceled", lost: "canceled" };
+
+const tooMany = (what: string, most: number): PlatformError =>
+  new PlatformError("quota_exceeded", {
+    message: `${most} ${what} of this account are open, and no more can be.`,
+    next: "Close one of them and try again.",
+  });
+
+export class AccountLog {
+  readonly #options: AccountLogOptions;
+  readonly #segments: Segments;
+  readonly #minutes: Minutes;
+  readonly #joins: Joins;
+  readonly #followers = new Map<Outlet, (record: LogRecord) => boolean>();
+  readonly #tails = new Map<Outlet, TailQuery>();
+  readonly #turned = new Set<() => void>();
+  #listening = 0;
+  #reading: Promise<unknown> = Promise.resolve();
+  #over: "closed" | "ended" | null = null;
+  #usedMs: number;
+  #passedMs = 0;
+
+  constructor(options: AccountLogOptions) {
+    this.#options = options;
+    const { after, maxBytes, now, onTrouble } = options;
+    const directory = joinPath(options.directory, "logs");
+    this.#segments = new Segments({ directory, maxBytes: options.records ? maxBytes : 0, now, onTrouble, after });
+    this.#minutes = new Minutes(directory, after);
+    this.#joins = new Joins((entry) => this.#tell(entry));
+    this.#usedMs = now();
+  }
+
+  /** Since when nothing has happened here; null while something may. */
+  get idleSinceMs(): number | null {
+    const busy = this.#listening > 0 || this.#followers.size > 0 || this.#tails.size > 0 || this.#joins.waiting;
+    return busy ? null : this.#usedMs;
+  }
+
+  /** A request that has come to its end at the edge. */
+  passed(passed: Passed): void {
+    if (this.#over !== null) return;
+    const nowMs = this.#options.now();
+    this.#usedMs = nowMs;
+    this.#passedMs = nowMs;
+    const { origin } = passed;
+    if (origin === null || passed.end === "refused") this.#tellPassed(passed, ENDED[passed.end], nowMs);
+    else this.#joins.passed(passed, origin.script, nowMs, this.#listening > 0);
+    if (this.#joins.waiting) this.#options.onWaiting();
+  }
+
+  /** The account's process was killed: its requests in flight, told of before or within a moment, ended so. */
+  killed(fate: Fate): void {
+    if (this.#over !== null) return;
+    const nowMs = this.#options.now();
+    if (this.#joins.killed(fate, nowMs) === 0) this.#thrown(fate.reason, null, null, nowMs);
+  }
+
+  cpu(cpuMs: number): void {
+    if (this.#over === null) this.#minutes.cpu(this.#options.now(), cpuMs);
+  }
+
+  /** Listens to a process of the account until it is gone. */
+  hear(mouth: Mouth, ended: AbortSignal, origins: ReadonlyMap<string, Origin>): Listening {
+    if (!ended.aborted) {
+      this.#listening++;
+      ended.addEventListener("abort", () => this.#listening--, { once: true });
+    }
+    const listener = {
+      wantsAll: () => this.#tails.size > 0,
+      onTurn: (turned: () => void) => {
+        this.#turned.add(turned);
+        return () => this.#turned.delete(turned);
+      },
+      take: (answer: string) => this.#take(answer, origins),
+    };
+    return new Ears(mouth, ended, listener, this.#options.crowd);
+  }
+
+  /** Tells what has waited long enough. Returns whether more waits. */
+  tick(): boolean {
+    this.#joins.release(this.#options.now());
+    return this.#joins.waiting;
+  }
+
+  /** @throws PlatformError account_gone, invalid_input for a cursor of another make */
+  page(query: LogQuery): Promise<LogPage> {
+    return this.#inTurn(async () => {
+      await this.#settle();
+      const page = await readPage(this.#segments, query);
+      if (this.#over !== null) throw this.#gone();
+      return { ...page, dropped: this.#segments.dropped };
+    });
+  }
+
+  /** @throws PlatformError account_gone */
+  minutes(sinceMs: number, untilMs: number): Promise<MetricsMinute[]> {
+    return this.#inTurn(async () => {
+      const minutes = await this.#minutes.read(sinceMs, untilMs, this.#options.now());
+      if (this.#over !== null) throw this.#gone();
+      return minutes;
+    });
+  }
+
+  /** @throws PlatformError quota_exceeded */
+  follow(query: FollowQuery): Readable {
+    if (this.#followers.size >= MAX_FOLLOWERS) throw tooMany("streams of log records", MAX_FOLLOWERS);
+    const notices = {
+      behind: () => null,
+      caughtUp: (records: number) => JSON.stringify({ kind: "missed", records }),
+    };
+    const outlet = new Outlet(notices, this.#options.crowd, () => this.#followers.delete(outlet));
+    this.#followers.set(outlet, filter(query));
+    return outlet.stream;
+  }
+
+  /** @throws PlatformError quota_exceeded */
+  tail(query: TailQuery): Readable {
+    if (this.#tails.size >= MAX_TAILS) throw tooMany("tails", MAX_TAILS);
+    const outlet = new Outlet({ behind: overloadEvent, caughtUp: overloadStopEvent }, this.#options.crowd, () => {
+      this.#tails.delete(outlet);
+      if (this.#tails.size === 0) this.#turn();
+    });
+    this.#tails.set(outlet, query);
+    if (this.#tails.size === 1) this.#turn();
+    return outlet.stream;
+  }
+
+  /** Tells and writes down everything that is here; the log can be opened again. */
+  async close(): Promise<void> {
+    this.#joins.release(Infinity);
+    this.#stop("closed");
+    await Promise.all([this.#segments.close(true), this.#minutes.close()]);
+  }
+
+  /** From the call on nothing is written or told; from the return on nothing is under way. */
+  async end(): Promise<void> {
+    this.#stop("ended");
+    await Promise.all([this.#segments.close(false), this.#minutes.forget(), this.#reading.catch(() => {})]);
+  }
+
+  #stop(how: "closed" | "ended"): void {
+    this.#over = how;
+    for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.end();
+  }
+
+  #turn(): void {
+    for (const turned of this.#turned) turned();
+  }
+
+  #gone(): PlatformError {
+    if (this.#over === "ended") return new PlatformError("account_gone", { message: "The account has ended." });
+    return new PlatformError("capsule_failed", { message: "The account was just let go here." });
+  }
+
+  /** One reader at a time: an account's questions take no more of this process than one does. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#over !== null) return Promise.reject(this.#gone());
+    this.#usedMs = this.#options.now();
+    const result = this.#reading.then(work);
+    this.#reading = result.catch(() => {});
+    return result;
+  }
+
+  /** Waits until what was answered before now is in the log, with what the process has to tell of it. */
+  async #settle(): Promise<void> {
+    const leftMs = SETTLED_MS - (this.#options.now() - this.#passedMs);
+    if (this.#listening > 0 && leftMs > 0) await sleep(Math.min(leftMs, SETTLED_MS), undefined, { ref: false });
+    if (this.#joins.waiting) await sleep(HOLD_MS + 150, undefined, { ref: false });
+  }
+
+  async #take(answer: string, origins: ReadonlyMap<string, Origin>): Promise<void> {
+    if (this.#over !== null) return;
+    const nowMs = this.#options.now();
+    try {
+      const { heard, lost } = readBatch(answer, origins, nowMs);
+      for (const one of heard) this.#hear(one, nowMs);
+      if (lost > 0) this.#lose(lost);
+    } catch (error) {
+      // A bug of ours: it must not end the listening.
+      this.#options.onTrouble(error);
+    }
+    if (this.#joins.waiting) this.#options.onWaiting();
+    await this.#segments.settled();
+  }
+
+  #lose(events: number): void {
+    this.#segments.lose(events);
+    for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.miss(events);
+  }
+
+  #hear(heard: Heard, nowMs: number): void {
+    const { origin, ray } = heard;
+    for (const { level, atMs, text } of heard.lines) {
+      this.#keep({ kind: "console", atMs, worker: origin.script, version: origin.version, ray, level, text });
+    }
+    for (const { name, message, stack, atMs } of heard.exceptions) {
+      this.#keep({ kind: "exception", atMs, worker: origin.script, version: origin.version, ray, name, message, stack });
+    }
+    if (heard.trigger !== "fetch" || ray === null) {
+      this.#invoked(heard);
+      this.#toTails(() => heardEvent(heard, null), origin);
+      return;
+    }
+    const known = this.#joins.heard(heard, ray, nowMs);
+    if (known !== null) this.#toTails(() => heardEvent(heard, known), origin);
+  }
+
+  /** Both parts of a request are here, or one of them is all there will be. */
+  #tell(entry: Join): void {
+    const { passed, heard, fate } = entry;
+    if (passed === null) {
+      if (heard === null) return;
+      this.#invoked(heard);
+      this.#toTails(() => heardEvent(heard, null), heard.origin);
+      return;
+    }
+    const atMs = entry.atMs - passed.wallMs;
+    const outcome = fate?.outcome ?? heard?.outcome ?? ENDED[passed.end];
+    this.#tellPassed(passed, outcome, entry.atMs);
+    const { origin } = passed;
+    if (origin === null) return;
+    if (heard !== null) return this.#toTails(() => heardEvent(heard, passed), origin);
+    if (passed.end !== "lost") return;
+    if (fate !== null) this.#thrown(fate.reason, origin, passed.ray, entry.atMs);
+    this.#toTails(() => lostEvent(passed, origin, { outcome, reason: fate?.reason ?? null }, atMs), origin);
+  }
+
+  #tellPassed(passed: Passed, outcome: LogOutcome, endedAtMs: number): void {
+    const { origin, ray, method, status, wallMs, cpuMs } = passed;
+    const failed = status >= 500 || outcome === "exception" || outcome === "exceededCpu" || outcome === "exceededMemory";
+    if (origin !== null) this.#minutes.count(origin.script, endedAtMs, wallMs, failed);
+    this.#keep(
+      {
+        kind: "request",
+        atMs: Math.round(endedAtMs - wallMs),
+        worker: origin?.script ?? null,
+        version: origin?.version ?? null,
+        ray,
+        method,
+        url: passed.url.slice(0, MAX_URL_CHARS),
+        status,
+        outcome,
+        wallMs: Math.round(wallMs * 100) / 100,
+        cpuMs,
+      },
+      requestLine,
+    );
+  }
+
+  #invoked({ atMs, origin, ray, trigger, outcome }: Heard): void {
+    this.#keep({ kind: "invocation", atMs, worker: origin.script, version: origin.version, ray, trigger, outcome });
+  }
+
+  #thrown(message: string, origin: Origin | null, ray: string | null, atMs: number): void {
+    const { script = null, version = null } = origin ?? {};
+    this.#keep({ kind: "exception", atMs: Math.round(atMs), worker: script, version, ray, name: "Error", message, stack: null });
+  }
+
+  #keep<R extends LogRecord>(record: R, write: (record: R) => string = JSON.stringify): void {
+    if (this.#over !== null || !this.#options.records) return;
+    const line = write(record);
+    this.#segments.append(line, record.atMs);
+    for (const [outlet, wanted] of this.#followers) if (wanted(record)) outlet.send(line);
+  }
+
+  #toTails(make: () => TailEvent, origin: Origin): void {
+    if (this.#over !== null || this.#tails.size === 0) return;
+    let made: { event: TailEvent; line: string } | null = null;
+    for (const [outlet, query] of this.#tails) {
+      if (query.worker !== origin.script) continue;
+      if (made === null) {
+        const event = make();
+        made = { event, line: JSON.stringify(event) };
+      }
+      if (wants(query, made.event)) outlet.send(made.line);
+    }
+  }
+}
+
+/** As JSON.stringify writes it, in a third of the time: this is done for every request. */
+function requestLine(record: Extract<LogRecord, { kind: "request" }>): string {
+  const { atMs, worker, version, ray, method, url, status, outcome, wallMs, cpuMs } = record;
+  const who = `"worker":${quoted(worker)},"version":${quoted(version)},"ray":${quoted(ray)}`;
+  const what = `"method":${quoted(method)},"url":${quoted(url)},"status":${status},"outcome":"${outcome}"`;
+  return `{"kind":"request","atMs":${atMs},${who},${what},"wallMs":${wallMs},"cpuMs":${cpuMs}}`;
+}
+
+function quoted(text: string | null): string {
+  if (text === null) return "null";
+  return /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/.test(text) ? `"${text}"` : JSON.stringify(text);
+}

@@ -1,0 +1,232 @@
+// Workers that hang, fill their memory or log without end, and a process that has been taken over: what their account
+// is told, and what it costs everybody else.
+import assert from "node:assert/strict";
+import { Agent, createServer } from "node:http";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import fc from "fast-check";
+import type { LogRecord } from "../../../src/capsule/logs.ts";
+import { logRecord } from "../../../src/capsule/logs.ts";
+import { readBatch } from "../../../src/host/logs/batch.ts";
+import { heardEvent } from "../../../src/host/logs/tail-event.ts";
+import { newAccountId } from "../../../src/kernel/ids.ts";
+import { awaitUntil } from "../../fixtures/await-until.ts";
+import { answering, bench, TROUBLE } from "../../fixtures/capsules.ts";
+import { loggingHouse, tailing, following } from "./logging-house.ts";
+
+const kindsOf = (records: readonly LogRecord[], kind: LogRecord["kind"]): LogRecord[] => records.filter((record) => record.kind === kind);
+
+describe("a process that is killed", () => {
+  test("for a loop leaves requests with exceededCpu and the reason, in the log and in tails", async () => {
+    await using house = await loggingHouse({ bounds: { tickMs: 100, pingMs: 400 } });
+    const { account, label } = await house.bench.deploy(TROUBLE);
+    const tail = await tailing(house, { account, worker: "test" });
+    const [hung, beside] = await Promise.all([
+      house.ask(label, "/loop").catch(() => null),
+      house.ask(label, "/slow?ms=9000").catch(() => null),
+    ]);
+    assert.deepEqual([hung, beside], [null, null]);
+    const records = await house.records(account);
+    assert.deepEqual(
+      kindsOf(records, "request").map((record) => record.kind === "request" && record.outcome),
+      ["exceededCpu", "exceededCpu"],
+    );
+    const thrown = kindsOf(records, "exception");
+    assert.equal(thrown.length, 2);
+    assert.match(JSON.stringify(thrown[0]), /It did not answer for .* a loop that never yields/);
+    assert.deepEqual(
+      tail.lines.map(({ outcome, exceptions }) => [outcome, exceptions.length]),
+      [
+        ["exceededCpu", 1],
+        ["exceededCpu", 1],
+      ],
+    );
+    const event = tail.lines[0]?.event as { request: { url: string; headers: Record<string, string>; cf: { colo: string } } };
+    assert.match(event.request.url, /\/(loop|slow)/);
+    assert.deepEqual([event.request.cf.colo, event.request.headers["mayfly-cf-blob"]], ["MAY", undefined]);
+    tail.stream.destroy();
+  });
+
+  test("for its heap leaves the request with exceededMemory", async () => {
+    await using house = await loggingHouse();
+    const source = `let kept = []; export default { fetch() { for (;;) kept.push(new Array(1e5).fill(kept.length)); } };`;
+    const { account, label } = await house.bench.deploy(source);
+    assert.equal((await house.ask(label)).status, 502);
+    await awaitUntil(async () => (await house.records(account)).length === 2, { what: "both records" });
+    const records = await house.records(account);
+    const [request] = kindsOf(records, "request");
+    assert.ok(request?.kind === "request");
+    assert.deepEqual([request.outcome, request.status], ["exceededMemory", 502]);
+    assert.match(JSON.stringify(kindsOf(records, "exception")), /heap was full/);
+  });
+
+  test("without a request in flight leaves the reason", async () => {
+    await using house = await loggingHouse();
+    const { account, label } = await house.bench.deploy(answering('"x"'));
+    await house.ask(label);
+    for (const process of house.bench.sandbox.alive.values()) process.kill();
+    await awaitUntil(async () => kindsOf(await house.records(account), "exception").length === 1, { what: "the reason" });
+    const [thrown] = kindsOf(await house.records(account), "exception");
+    assert.match(JSON.stringify(thrown), /ended unexpectedly \(SIGKILL\)/);
+  });
+});
+
+test("a caller that goes away leaves a canceled request", async () => {
+  await using house = await loggingHouse();
+  const { account, label } = await house.bench.deploy(TROUBLE);
+  await house.ask(label);
+  await assert.rejects(house.ask(label, "/slow?ms=5000", { signal: AbortSignal.timeout(200) }));
+  const [request] = await house.records(account);
+  assert.ok(request?.kind === "request");
+  assert.deepEqual([request.outcome, request.status], ["canceled", 0]);
+});
+
+test("lines of a Worker that another calls are the callee's", async () => {
+  await using b = await loggingHouse();
+  const caller = `export default { async fetch(request, env) { console.log("caller"); return env.B.fetch(request) } };`;
+  const callee = `export default { fetch() { console.log("callee"); return new Response("from b") } };`;
+  const { spec, label } = await b.pair(caller, callee);
+  assert.equal((await b.ask(label)).body, "from b");
+  const records = await b.records(spec.account);
+  const lines = records.flatMap((record) => (record.kind === "console" ? [`${record.worker}: ${record.text}`] : []));
+  assert.deepEqual(lines.toSorted(), ["callee: callee", "caller: caller"]);
+  assert.deepEqual(
+    kindsOf(records, "request").map(({ worker }) => worker),
+    ["caller"],
+  );
+  await awaitUntil(async () => kindsOf(await b.records(spec.account), "invocation").length === 1, { what: "the call between them" });
+});
+
+describe("a Worker that logs as fast as it can", () => {
+  test("keeps this process's memory bounded and other accounts fast", async () => {
+    await using house = await loggingHouse();
+    const flood = `export default { async fetch(request) {
+      const wide = new URL(request.url).pathname === "/wide";
+      for (let at = 0; at < (wide ? 2 : 2000); at++) console.log("z".repeat(wide ? 1_000_000 : 100), at);
+      return new Response("ok") } };`;
+    const [noisy, calm] = [await house.bench.deploy(flood), await house.bench.deploy(answering('"calm"'))];
+    const unread = await house.host.tail({ account: noisy.account, worker: "test" });
+    const unfollowed = await house.host.follow({ account: noisy.account });
+    await house.ask(noisy.label);
+    await house.ask(calm.label);
+    globalThis.gc?.();
+    const before = process.memoryUsage().rss;
+    const over = new AbortController();
+    const floods = Array.from({ length: 8 }, async (_, at) => {
+      while (!over.signal.aborted) await house.ask(noisy.label, at % 2 === 0 ? "/wide" : "/");
+    });
+    const timesMs: number[] = [];
+    const until = performance.now() + 5_000;
+    let most = 0;
+    while (performance.now() < until) {
+      const began = performance.now();
+      await house.ask(calm.label);
+      timesMs.push(performance.now() - began);
+      most = Math.max(most, process.memoryUsage().rss);
+      await sleep(20);
+    }
+    over.abort();
+    await Promise.all(floods);
+    const sorted = timesMs.toSorted((a, b) => a - b);
+    const p90 = sorted[Math.floor(sorted.length * 0.9)] ?? 0;
+    assert.ok(most - before < 120_000_000, `${Math.round((most - before) / 1e6)} MB more`);
+    assert.ok(p90 < 150, `p90 ${p90} ms`);
+    assert.ok(unread.readableLength + unfollowed.readableLength < 2_300_000);
+    unread.destroy();
+    unfollowed.destroy();
+    assert.equal((await house.records(calm.account, { kind: "console" })).length, 0);
+  });
+
+  test("is told how much was left out", async () => {
+    await using house = await loggingHouse();
+    const flood = `export default { async fetch() { for (let at = 0; at < 60; at++) console.log("q".repeat(4000)); return new Response("ok") } };`;
+    const { account, label } = await house.bench.deploy(flood);
+    const follower = await house.host.follow({ account });
+    const { lines } = following(follower);
+    await Promise.all(Array.from({ length: 100 }, () => house.ask(label)));
+    await awaitUntil(() => lines.some((line) => line.kind === "missed"), { what: "the follower was told" });
+    const { dropped } = await house.page(account, { limit: 1 });
+    assert.ok(dropped !== null && dropped.records > 0);
+    follower.destroy();
+  });
+});
+
+describe("what a process says that was taken over", () => {
+  const origins = new Map([["w1", { script: "mine", version: "v" }]]);
+
+  test("becomes well-formed records or is counted as lost, whatever it is", () => {
+    const line = fc.record(
+      { level: fc.anything(), atMs: fc.anything(), message: fc.anything(), stacks: fc.anything() },
+      { requiredKeys: [] },
+    );
+    const event = fc.record(
+      {
+        service: fc.constantFrom("w1", "w2", "__proto__", "mayfly:control", 7),
+        outcome: fc.anything(),
+        trigger: fc.anything(),
+        atMs: fc.anything(),
+        ray: fc.oneof(fc.string(), fc.constant("0123456789abcdef-MAY"), fc.anything()),
+        logs: fc.oneof(fc.array(line), fc.anything()),
+        exceptions: fc.oneof(fc.array(fc.dictionary(fc.string(), fc.anything())), fc.anything()),
+        event: fc.oneof(fc.record({ request: fc.anything(), response: fc.anything() }), fc.anything()),
+        account: fc.string(),
+      },
+      { requiredKeys: ["service"] },
+    );
+    const said = fc.oneof(fc.record({ lost: fc.anything(), events: fc.oneof(fc.array(event), fc.anything()) }), fc.anything());
+    fc.assert(
+      fc.property(said, (value) => {
+        const text = JSON.stringify(value) ?? "undefined";
+        const batch = readBatch(text, origins, Date.now());
+        assert.ok(Number.isInteger(batch.lost) && batch.lost >= 0);
+        for (const heard of batch.heard) {
+          assert.equal(heard.origin.script, "mine");
+          const of = { worker: "mine", version: "v", ray: heard.ray };
+          logRecord.parse({ kind: "invocation", ...of, atMs: heard.atMs, trigger: heard.trigger, outcome: heard.outcome });
+          for (const { level, atMs, text: words } of heard.lines) logRecord.parse({ kind: "console", ...of, atMs, level, text: words });
+          for (const thrown of heard.exceptions) logRecord.parse({ kind: "exception", ...of, ...thrown });
+          assert.ok(JSON.stringify(heardEvent(heard, null)).length > 0);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("is cut where it is nested beyond what can be written", () => {
+    const deep = `{"lost":0,"events":[{"service":"w1","logs":[{"message":[${"[".repeat(100_000)}${"]".repeat(100_000)}]}]}]}`;
+    const batch = readBatch(deep, origins, Date.now());
+    assert.ok(batch.lost + batch.heard.length === 1);
+    for (const heard of batch.heard) assert.doesNotThrow(() => JSON.stringify(heardEvent(heard, null)));
+  });
+
+  test("is read no further than its bound, and asked for no more often than at a pace", async (t) => {
+    await using b = await bench();
+    let calls = 0;
+    let sent = 0;
+    const server = createServer((_, outgoing) => {
+      calls++;
+      const more = (): void => {
+        while (!outgoing.destroyed) {
+          sent += 65_536;
+          if (outgoing.write("x".repeat(65_536))) continue;
+          outgoing.once("drain", more);
+          return;
+        }
+      };
+      more();
+    });
+    const socketPath = join(b.directory, "hostile.sock");
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+    t.after(() => server.close());
+    const ended = new AbortController();
+    const agent = new Agent({ keepAlive: true });
+    b.logs.hear(newAccountId(), { socketPath, agent }, ended.signal, origins);
+    await sleep(1_500);
+    ended.abort();
+    agent.destroy();
+    server.closeAllConnections();
+    assert.ok(calls >= 1 && calls <= 5, `${calls} calls`);
+    assert.ok(sent < calls * 4_000_000, `${sent} bytes`);
+  });
+});
