@@ -21,7 +21,7 @@ const SETTLED_MS = 250;
 const MAX_URL_CHARS = 4_096;
 /** Streams of one account that are open at once. */
 const MAX_FOLLOWERS = 10;
-const MAX_TAILS = 10;
+const MAX_TAILS = 20;
 
 export type AccountLogOptions = {
   /** The account's. */
