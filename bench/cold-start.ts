@@ -32,7 +32,7 @@ export const coldStart: Group = async (say) => {
       name: "cold start → first response",
       unit: "ms",
       values: spread(ours),
-      aim: { value: "p50", atMost: 100 },
+      aim: { value: "p50", atMost: 50 },
       ratio: { peer: "bare", value: median(ours) / median(bare) },
     },
     { name: "… bare workerd start → first response", unit: "ms", values: spread(bare) },

@@ -6,7 +6,7 @@ import { median, spread, type Group, type Row } from "./report.ts";
 
 const WARM_UP = 3;
 const ACCOUNTS = 40;
-const AIM_MS = 150;
+const AIM_MS = 80;
 
 type Times = { readonly put: number[]; readonly publish: number[]; readonly ask: number[]; readonly whole: number[] };
 

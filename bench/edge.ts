@@ -1,4 +1,5 @@
-// What the front door costs: the same Worker asked through the edge and at a bare workerd's own TCP socket, in turns.
+// What the front door costs: the same Worker asked through the edge and at a bare workerd's own TCP socket, in turns;
+// and what a setting adds, by installations that have it and others that have not.
 import { awaitUntil } from "../test/fixtures/await-until.ts";
 import { freePort } from "../test/fixtures/free-port.ts";
 import { edgeRequest, startInstallation } from "../test/fixtures/installation.ts";
@@ -11,19 +12,21 @@ import { median, type Group, type Row } from "./report.ts";
 const CONNECTIONS = [1, 32] as const;
 const ROUNDS = 4;
 const SECONDS = 3;
-const ADDED_AIM_MS = 0.15;
-const SHARE_AIM = 0.6;
+const ADDED_AIM_MS = 0.1;
+const SHARE_AIM = 0.65;
 
 /** CPU time in microseconds a request. */
 type Cost = { readonly host: number; readonly workerd: number; readonly bare: number };
 type Round = { readonly edge: Load; readonly bare: Load; readonly cost: Cost };
 
-/** Medians over the rounds; ratios and differences are taken within a round, whose halves met the same machine. */
-function rows(connections: number, taken: readonly Round[], tool: string): Row[] {
+/** An installation with one Worker that answers. */
+type Front = { readonly label: string; readonly target: Target; spent(): { readonly host: number; readonly workerd: number } };
+
+/** Medians over the rounds; ratios and differences are taken within a round, whose parts met the same machine. */
+function rows(at: string, connections: number, taken: readonly Round[]): Row[] {
   const of = (read: (round: Round) => number): number => median(taken.map(read));
   const share = of(({ edge, bare }) => edge.perSecond / bare.perSecond);
   const addedMs = of(({ edge, bare }) => edge.p50Ms - bare.p50Ms);
-  const at = `c=${connections} (${tool})`;
   return [
     {
       name: `edge, ${at}`,
@@ -46,39 +49,54 @@ function rows(connections: number, taken: readonly Round[], tool: string): Row[]
   ];
 }
 
-/** @param preferred which client makes the load */
+async function openFront(stack: AsyncDisposableStack, setting: string): Promise<Front> {
+  const [, name = "", value = ""] = /^([A-Z_]+)=(.*)$/.exec(setting) ?? [];
+  const installation = stack.use(await startInstallation({ MAYFLY_LOG_LEVEL: "warn", ...(name !== "" && { [name]: value }) }));
+  const client = stack.use(openClient(installation));
+  const [account] = await deployMany(client, 1);
+  const target = { port: installation.edgePort, host: account?.host ?? "" };
+  await askUntil(installation, target.host, "hello");
+  const host = installation.pidOf("host") ?? 0;
+  const capsule = descendants(host);
+  return {
+    label: setting === "" ? "" : `${setting}, `,
+    target,
+    spent: () => ({ host: cpuMs(host), workerd: capsule.reduce((sum, pid) => sum + cpuMs(pid), 0) }),
+  };
+}
+
+/**
+ * @param preferred which client makes the load
+ * @param settings `NAME=VALUE` of the environment; an installation each, asked in turns
+ */
 export const edge =
-  (preferred?: "node"): Group =>
+  (preferred: "node" | undefined, settings: readonly string[]): Group =>
   async (say) => {
     const tool = loadTool(preferred);
-    await using installation = await startInstallation({ MAYFLY_LOG_LEVEL: "warn" });
-    using client = openClient(installation);
-    const [account] = await deployMany(client, 1);
-    const port = await freePort();
-    await using bareProcess = serveBare(port);
-    await awaitUntil(async () => (await edgeRequest(port, "hello.example", "/", {})).status === 200, { what: "bare workerd answers" });
-    await askUntil(installation, account?.host ?? "", "hello");
-    const targets: { edge: Target; bare: Target } = {
-      edge: { port: installation.edgePort, host: account?.host ?? "" },
-      bare: { port, host: "hello.example" },
-    };
+    await using stack = new AsyncDisposableStack();
+    const fronts: Front[] = [];
+    for (const setting of settings.length > 0 ? settings : [""]) fronts.push(await openFront(stack, setting));
+    const bare: Target = { port: await freePort(), host: "hello.example" };
+    const bareProcess = stack.use(serveBare(bare.port));
+    await awaitUntil(async () => (await edgeRequest(bare.port, bare.host, "/", {})).status === 200, { what: "bare workerd answers" });
     say(`${ROUNDS} rounds of ${SECONDS} s each way at ${CONNECTIONS.join(" and ")} connections, with ${tool.name}`);
-    for (const target of Object.values(targets)) await tool.load(target, 32, 2);
-    const host = installation.pidOf("host") ?? 0;
-    const capsule = descendants(host);
-    const spent = () => ({ host: cpuMs(host), workerd: capsule.reduce((sum, pid) => sum + cpuMs(pid), 0), bare: cpuMs(bareProcess.pid) });
+    for (const target of [...fronts.map((front) => front.target), bare]) await tool.load(target, 32, 2);
     const result: Row[] = [];
     for (const connections of CONNECTIONS) {
-      const taken: Round[] = [];
+      const taken = new Map<Front, Round[]>(fronts.map((front) => [front, []]));
       for (let round = 0; round < ROUNDS; round++) {
-        const before = spent();
-        const edge = await tool.load(targets.edge, connections, SECONDS);
-        const bare = await tool.load(targets.bare, connections, SECONDS);
-        const after = spent();
-        const each = (of: keyof Cost, { requests }: Load): number => ((after[of] - before[of]) * 1000) / requests;
-        taken.push({ edge, bare, cost: { host: each("host", edge), workerd: each("workerd", edge), bare: each("bare", bare) } });
+        const bareBefore = cpuMs(bareProcess.pid);
+        const plain = await tool.load(bare, connections, SECONDS);
+        const bareUs = ((cpuMs(bareProcess.pid) - bareBefore) * 1000) / plain.requests;
+        for (const [front, rounds] of taken) {
+          const before = front.spent();
+          const load = await tool.load(front.target, connections, SECONDS);
+          const after = front.spent();
+          const each = (of: "host" | "workerd"): number => ((after[of] - before[of]) * 1000) / load.requests;
+          rounds.push({ edge: load, bare: plain, cost: { host: each("host"), workerd: each("workerd"), bare: bareUs } });
+        }
       }
-      result.push(...rows(connections, taken, tool.name));
+      for (const [front, rounds] of taken) result.push(...rows(`${front.label}c=${connections} (${tool.name})`, connections, rounds));
     }
     return result;
   };

@@ -19,7 +19,7 @@ export const memory: Group = async (say) => {
       name: `PSS per hot account, wrapper included`,
       unit: "MiB",
       values: { mean: all / ACCOUNTS, accounts: ACCOUNTS },
-      aim: { value: "mean", atMost: 30 },
+      aim: { value: "mean", atMost: 20 },
     },
     { name: "… RSS of the wings beside them", unit: "MiB", values: { host: rssMiB(host), control: rssMiB(control) } },
   ];

@@ -1,5 +1,6 @@
 // `npm run bench`: measures this installation on this machine, prints a table and keeps it as JSON.
-// node bench/run.ts [--node-client] [group …]: the named groups only; a figure that misses its aim never fails.
+// node bench/run.ts [--node-client] [--with NAME=VALUE …] [group …]: the named groups only; a figure that misses its aim
+// never fails. `--with` is for the edge: an installation with each setting, asked in turns.
 import { parseArgs } from "node:util";
 import { coldStart } from "./cold-start.ts";
 import { database } from "./database.ts";
@@ -8,14 +9,19 @@ import { edge } from "./edge.ts";
 import { memory } from "./memory.ts";
 import { neighbours } from "./neighbours.ts";
 import { provisioning } from "./provisioning.ts";
+import { wrangler } from "./wrangler.ts";
 import { machine, save, table, type Group, type Row } from "./report.ts";
 
-const { values, positionals } = parseArgs({ options: { "node-client": { type: "boolean", default: false } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { "node-client": { type: "boolean", default: false }, with: { type: "string", multiple: true, default: [] } },
+  allowPositionals: true,
+});
 const groups: Readonly<Record<string, Group>> = {
   provisioning,
   deploy,
+  wrangler,
   "cold-start": coldStart,
-  edge: edge(values["node-client"] ? "node" : undefined),
+  edge: edge(values["node-client"] ? "node" : undefined, values.with),
   neighbours,
   memory,
   database,
@@ -25,6 +31,11 @@ async function main(): Promise<void> {
   const unknown = positionals.filter((name) => !Object.hasOwn(groups, name));
   if (unknown.length > 0) {
     process.stderr.write(`There is no group ${unknown.join(", ")}; there are ${Object.keys(groups).join(", ")}.\n`);
+    process.exitCode = 2;
+    return;
+  }
+  if (values.with.some((setting) => !/^[A-Z_]+=/.test(setting))) {
+    process.stderr.write("--with takes a setting of the environment: --with NAME=VALUE.\n");
     process.exitCode = 2;
     return;
   }

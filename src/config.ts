@@ -37,6 +37,12 @@ export const SETTINGS = {
   capsuleMemoryBytes: setting("MAYFLY_CAPSULE_MEMORY_BYTES", "268435456", "bytes", "memory of one account's process"),
   capsuleDiskBytes: setting("MAYFLY_CAPSULE_DISK_BYTES", "1073741824", "bytes", "disk of one account"),
   capsulesHot: setting("MAYFLY_CAPSULES_HOT", "200", "processes", "that may run at once; the least recently used is stopped first"),
+  memoryReserveBytes: setting(
+    "MAYFLY_MEMORY_RESERVE_BYTES",
+    "134217728",
+    "bytes",
+    "of the machine's memory that stay free: idle processes are stopped for it, and no other is started",
+  ),
   idleSeconds: setting("MAYFLY_IDLE_SECONDS", "120", "seconds", "without a request until a capsule's process is stopped"),
   sandbox: setting(
     "MAYFLY_SANDBOX",
@@ -198,6 +204,7 @@ export function readHostConfig(environment: Environment) {
     edgeBind: text("edgeBind"),
     maxDiskBytes: whole("capsuleDiskBytes", 1),
     capsulesHot: whole("capsulesHot", 1),
+    memoryReserveBytes: whole("memoryReserveBytes", 0),
     idleMs: whole("idleSeconds", 1) * 1000,
     logs: oneOf("logs", ["full", "requests", "off"]),
     logBytes: logBytes(whole("logBytes", 0)),

@@ -48,7 +48,7 @@ const CONTROL_ORDER = [
   ["products/*"],
   ["products/registry.ts"],
   ["composer"],
-  ["accounts"],
+  ["accounts", "logs"],
   ["main"],
 ];
 

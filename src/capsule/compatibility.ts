@@ -5,6 +5,12 @@
 /** Newest date that the pinned workerd takes; it refuses dates after today (UTC) as well. */
 export const NEWEST_COMPATIBILITY_DATE = "2026-11-24";
 
+/** Newest date that a Worker may have today. */
+export function newestDate(nowMs: number): string {
+  const today = new Date(nowMs).toISOString().slice(0, 10);
+  return today < NEWEST_COMPATIBILITY_DATE ? today : NEWEST_COMPATIBILITY_DATE;
+}
+
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
 
 export const COMPATIBILITY_FLAGS = words(`

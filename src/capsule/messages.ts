@@ -94,6 +94,8 @@ export const lookupAnswer = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("spec"), spec: capsuleSpec }),
   z.object({ kind: z.literal("tombstone"), tombstone }),
   z.object({ kind: z.literal("none") }),
+  /** There is something, but it cannot be had now; `reason` is for the caller. */
+  z.object({ kind: z.literal("unavailable"), reason: z.string(), retryAfterSeconds: z.number().int().positive() }),
 ]);
 export type LookupAnswer = z.infer<typeof lookupAnswer>;
 
@@ -102,7 +104,10 @@ export type HeldAccount = z.infer<typeof heldAccount>;
 
 /** What host asks of control. */
 export type CapsuleControl = {
-  /** Who answers for this host label (`worker--subdomain`, without the edge domain). */
+  /**
+   * Who answers for this host label (`worker--subdomain`, or a preview's, without the edge domain). The first visit of a
+   * preview brings its version into the spec that is answered.
+   */
   lookup(label: string): Promise<LookupAnswer>;
   /** Told what host holds; answers, place by place, with what host should hold instead, null where nothing changed. */
   held(accounts: readonly HeldAccount[]): Promise<(LookupAnswer | null)[]>;

@@ -68,12 +68,25 @@ const assetsService = z.object({
 
 const service = z.discriminatedUnion("kind", [workerService, assetsService]);
 
+/** One version that may answer, with its share of the requests. */
+const choice = z.object({ service: serviceId, version: z.string(), percentage: z.number().min(0).max(100) });
+
+/** Who answers for a host label (the part before the edge domain). */
+const route = z.object({
+  label: z.string().regex(/^[a-z0-9-]{1,63}$/),
+  /** The Worker as its owner calls it, and as callers do who ask for one of its versions. */
+  worker: z.string(),
+  /** Newest version first: what comes first holds the low end of the keys. Every service is a front. */
+  choices: z.array(choice).min(1),
+});
+
 const unit = z.object({
   /** Names the unit's directory and sockets within the account. */
   id: z.string().regex(/^[a-z0-9]{1,8}$/),
   services: z.array(service),
-  /** Who answers for which host label (the part before the edge domain). */
-  ingress: z.array(z.object({ label: z.string().regex(/^[a-z0-9-]{1,63}$/), service: serviceId })),
+  /** Services that have a socket of their own, whether or not a label leads to them now: routes change without a restart. */
+  fronts: z.array(serviceId),
+  ingress: z.array(route),
 });
 
 const limits = z.object({
@@ -111,10 +124,23 @@ export const tombstone = z.object({
 });
 
 /** One Worker to be tried before it is accepted; its service bindings lead nowhere during the trial. */
-export const trial = z.object({ account: accountId, worker: workerService });
+export const trial = z.object({
+  account: accountId,
+  worker: workerService,
+  /** What a refusal is told with; nothing of it reaches the process. */
+  sources: z
+    .object({
+      /** Of a service-worker script, which has no name in the process. */
+      script: z.string().optional(),
+      /** By file name: `index.js.map` is the map of `index.js`. */
+      maps: z.array(z.object({ name: z.string(), hash })),
+    })
+    .optional(),
+});
 
 export type CapsuleSpec = z.infer<typeof capsuleSpec>;
 export type Unit = z.infer<typeof unit>;
+export type Route = z.infer<typeof route>;
 export type Service = z.infer<typeof service>;
 export type WorkerService = z.infer<typeof workerService>;
 export type AssetsService = z.infer<typeof assetsService>;

@@ -6,7 +6,7 @@ import type { Env } from "./http/api.ts";
 import { failure } from "./http/envelope.ts";
 import { errorTable } from "./http/error-table.ts";
 import type { Metrics } from "./http/metrics.ts";
-import { checkApiOrigin } from "./http/origin.ts";
+import { checkApiHost, checkApiOrigin } from "./http/origin.ts";
 
 export type AppOptions = {
   readonly api: Hono<Env>;
@@ -17,28 +17,17 @@ export type AppOptions = {
   readonly databaseAnswers: () => Promise<boolean>;
 };
 
-const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?$/i;
 const LOOPBACK_PEER = /^(127\.|::1$|::ffff:127\.)/;
 
-const hostOf = (context: Context<Env>): string => context.req.header("host") ?? "";
-
-function checkSite(context: Context<Env>, url: URL): Response | undefined {
+/** The refusal, if one of the checks has one. */
+function refusal(context: Context<Env>, url: URL, ...checks: readonly ((headers: Headers, url: URL) => void)[]): Response | undefined {
   try {
-    checkApiOrigin(context.req.raw.headers, url);
+    for (const check of checks) check(context.req.raw.headers, url);
     return undefined;
   } catch (error) {
     if (error instanceof PlatformError) return failure(error, url.origin);
     throw error;
   }
-}
-
-function checkHost(context: Context<Env>, url: URL): Response | undefined {
-  const host = hostOf(context);
-  if (host === url.host || LOOPBACK_HOST.test(host)) return undefined;
-  return failure(
-    new PlatformError("wrong_host", { message: `Host: this server is ${url.origin}, not ${host.slice(0, 100)}.` }),
-    url.origin,
-  );
 }
 
 async function health(options: AppOptions): Promise<Response> {
@@ -58,15 +47,15 @@ async function health(options: AppOptions): Promise<Response> {
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
-  app.use("/client/v4/*", async (context, next) => checkHost(context, options.url) ?? checkSite(context, options.url) ?? (await next()));
+  app.use("/client/v4/*", async (context, next) => refusal(context, options.url, checkApiHost, checkApiOrigin) ?? (await next()));
   app.route("/client/v4", options.api);
-  app.get("/healthz", (context) => checkHost(context, options.url) ?? health(options));
+  app.get("/healthz", (context) => refusal(context, options.url, checkApiHost) ?? health(options));
   app.get("/metrics", async (context) => {
     // Figures are the operator's: only from this machine, and not through a proxy that forwards for others.
     const peer = context.env.incoming?.socket.remoteAddress ?? "";
     if (!LOOPBACK_PEER.test(peer) || context.req.header("x-forwarded-for") !== undefined) return context.notFound();
     // A name of a stranger's that resolves to this machine is no way in for pages of theirs.
-    const elsewhere = checkHost(context, options.url);
+    const elsewhere = refusal(context, options.url, checkApiHost);
     if (elsewhere) return elsewhere;
     const host = await options.host.prometheus().catch(() => "");
     return context.text((await options.metrics.text()) + host, 200, { "content-type": "text/plain; version=0.0.4" });

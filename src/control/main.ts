@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     door.close();
     door.closeAllConnections();
   });
-  stack.use(await listen(wing.app, { port: config.port, hostname: config.bind }));
+  stack.use(await listen(wing.app, { port: config.port, hostname: config.bind }, wing.upgrades));
 
   endWith(stack, log);
   process.send?.({ ready: true, url: config.url.origin, operatorLink: await wing.people.operatorLink() });

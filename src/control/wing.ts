@@ -23,14 +23,18 @@ import { createComposer, type Composer } from "./composer/composer.ts";
 import { createApi, type Env } from "./http/api.ts";
 import { createMetrics } from "./http/metrics.ts";
 import type { Route } from "./http/routes.ts";
+import type { Upgrades } from "./http/upgrade.ts";
 import { openKeys, type Keys } from "./keys/keys.ts";
+import { createLogs } from "./logs/logs.ts";
 import { createPeople, type People } from "./people/people.ts";
 import { authorize } from "./permissions/authorize.ts";
 import type { Product, ProductContext, QuotaSettings } from "./products/product.ts";
 import { createProducts } from "./products/registry.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { openRefusals, type Refusals } from "./tokens/refusals.ts";
+import { createOwnerTokens } from "./tokens/owner-tokens.ts";
 import { openTokens, type Tokens } from "./tokens/tokens.ts";
+import { openTokenUses, type TokenUses } from "./tokens/uses.ts";
 import { openTrail, type Trail } from "./trail/trail.ts";
 
 export type WingOptions = {
@@ -56,6 +60,8 @@ export type WingOptions = {
 
 export type Wing = AsyncDisposable & {
   readonly app: Hono<Env>;
+  /** WebSockets that the listener hands on. */
+  readonly upgrades: Upgrades;
   /** What host may ask. */
   readonly capsuleControl: CapsuleControl;
   readonly routes: readonly Route[];
@@ -71,6 +77,7 @@ type Foundation = {
   readonly keys: Keys;
   readonly trail: Trail;
   readonly tokens: Tokens;
+  readonly uses: TokenUses;
   readonly refusals: Refusals;
 };
 
@@ -81,9 +88,10 @@ async function openFoundation(options: WingOptions, stack: AsyncDisposableStack)
   // A crash between an account's last transaction and this leaves its rows in the log.
   await store.truncateLog();
   const trail = openTrail(store.db, keys);
-  const tokens = openTokens({ store, keys });
+  const uses = stack.use(openTokenUses({ store, log: options.log }));
+  const tokens = openTokens({ store, keys, used: uses.note });
   const refusals = stack.use(openRefusals({ store, trail, log: options.log }));
-  return { store, keys, trail, tokens, refusals };
+  return { store, keys, trail, tokens, uses, refusals };
 }
 
 const urlBuilder =
@@ -140,7 +148,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   await using opening = new AsyncDisposableStack();
   const { url, host, log } = options;
   const foundation = await openFoundation(options, opening);
-  const { store, keys, trail, tokens, refusals } = foundation;
+  const { store, keys, trail, tokens, uses, refusals } = foundation;
   const { products, composer } = openProducts(options, foundation);
   const urlOf = urlBuilder(options);
   const ending = createEnding({ store, keys, trail, host, products, log });
@@ -151,6 +159,9 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
   opening.use(followCapsuleEvents({ store, trail, composer, host, log }));
+  const workers = products.find(({ name }) => name === "workers");
+  if (!workers) throw new Error("The registry lacks Workers");
+  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, url, log }));
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [
@@ -158,6 +169,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     ...provisioningRoutes({ store, keys, trail, tokens, admission, lifetime, claimUrl, urlOf }),
     ...identityRoutes({ store, trail, ending, urlOf }),
     ...products.flatMap((product) => product.routes),
+    ...logs.routes,
   ];
   const metrics = createMetrics({
     // Without the database the other figures are wanted all the more.
@@ -180,6 +192,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     keys,
     claims,
     people,
+    ownerTokens: createOwnerTokens({ store, trail, tokens, uses }),
+    ending,
     urlOf,
     agentLines: [agentLine(url.origin)],
     url,
@@ -190,13 +204,14 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const stack = opening.move();
   return {
     app,
+    upgrades: logs.upgrades,
     routes,
     store,
     keys,
     people,
     claims,
     reaper,
-    capsuleControl: createCapsuleControl({ store, composer }),
+    capsuleControl: createCapsuleControl({ store, composer, products }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

@@ -4,6 +4,7 @@ import type { Agent, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
 import type { AccountId } from "../kernel/ids.ts";
+import type { CapsulePool } from "./edge/pool.ts";
 
 /** What answers, as its owner calls it: for the account's log alone. */
 export type Origin = { readonly script: string; readonly version: string };
@@ -18,8 +19,8 @@ export type Passed = {
   readonly url: string;
   /** Of the caller. */
   readonly address: string;
-  /** Flat, as they went to the Worker. */
-  readonly headers: readonly string[];
+  /** The request's head as it went to the Worker. */
+  readonly head: string;
   /** 0: no answer. */
   readonly status: number;
   readonly wallMs: number;
@@ -65,9 +66,9 @@ export type Lease = Disposable & {
   /** Id of the spec's service that answers. */
   readonly service: string;
   readonly origin: Origin | null;
-  /** Unix socket of the Worker version that answers for the label, reached through `agent`. */
+  /** Unix socket of the Worker version that answers for the label, reached through `pool`. */
   readonly socketPath: string;
-  readonly agent: Agent;
+  readonly pool: CapsulePool;
   /** Aborts when the account ends, is suspended or its process was killed: cut everything at once. */
   readonly ended: AbortSignal;
   /** Aborts when the process is about to be replaced or stopped: cut WebSockets, let requests finish. */
@@ -89,10 +90,18 @@ export type Answerer =
   /** Control cannot be asked or the capsule cannot start; `reason` is for the caller. */
   | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterSeconds: number; readonly concern?: Concern };
 
+/** What a caller says about which version of a Worker is to answer, as it was sent; nothing of it need be well-formed. */
+export type Choice = {
+  /** Requests with one key go to one version while the shares stay. */
+  readonly key?: string | undefined;
+  /** Structured dictionary of Worker to version. */
+  readonly overrides?: string | undefined;
+};
+
 /** Edge's view of the capsules: holds the caller until the capsule is hot. */
 export type Capsules = {
   /** @param label the part of the host name before the edge domain, lower case. */
-  open(label: string): Promise<Answerer>;
+  open(label: string, choice?: Choice): Promise<Answerer>;
 };
 
 /** Egress of one capsule: a unix socket that the process may connect to; the socket is its identity. */
@@ -120,8 +129,8 @@ export type LaunchRequest = {
   readonly socketDirectory: string | null;
   /** Arguments after the workerd binary, such as ["serve", "--experimental", "--binary", "-"]. */
   readonly args: readonly string[];
-  /** Written to the process's standard input, then closed; no secret touches the disk. */
-  readonly stdin: Uint8Array;
+  /** Written to the process's standard input, then closed; no secret touches the disk. Null: it waits for `feed`. */
+  readonly stdin: Uint8Array | null;
   readonly limits: Pick<CapsuleLimits, "memoryBytes" | "cpuWeight" | "maxProcesses">;
   /** Whether standard output is collected (trials) or thrown away. */
   readonly collectStdout: boolean;
@@ -133,8 +142,10 @@ export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signa
 export type Sandboxed = {
   /** Pid of workerd itself in our namespace. */
   readonly pid: number;
-  /** Settles when workerd and its wrapper are gone, cgroups included. */
+  /** Settles when workerd and its wrapper are gone; their emptied cgroups follow. */
   readonly exited: Promise<Exit>;
+  /** What a process that was launched without its standard input waits for: once. */
+  feed(stdin: Uint8Array): void;
   /** SIGTERM to workerd itself: refuses new connections, finishes requests in flight. */
   terminate(): void;
   /** SIGKILL to workerd and its wrapper. */

@@ -3,6 +3,7 @@
 import { execFile } from "node:child_process";
 import type { AddressInfo } from "node:net";
 import { isIP } from "node:net";
+import { freemem } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
@@ -34,6 +35,8 @@ export type WingOptions = {
   readonly trustedProxies: readonly string[];
   readonly capsulesHot: number;
   readonly idleMs: number;
+  /** Of the machine's memory, never given to another process; 0: all of it may be. */
+  readonly memoryReserveBytes: number;
   /** Of an account whose spec was not seen yet. */
   readonly maxDiskBytes: number;
   readonly logs: LogMode;
@@ -45,6 +48,9 @@ export type WingOptions = {
   readonly log: Log;
   readonly bounds?: Partial<Bounds>;
 };
+
+/** Processes that wait for an upload to try: one more than a deploy needs, since the next may follow at once. */
+const WAITING_TRIALS = 2;
 
 export type Wing = AsyncDisposable & {
   readonly capsuleHost: CapsuleHost;
@@ -97,7 +103,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const lives = (account: AccountId): boolean => supervisor.lives(account);
   const logs = stack.use(new Logs({ accountsDirectory, mode: options.logs, maxBytes: options.logBytes, clock, log, lives }));
   edge = createEdge({
-    capsules: { open: (label) => supervisor.open(label) },
+    capsules: { open: (label, choice) => supervisor.open(label, choice) },
     domain: options.edgeDomain,
     publicScheme: options.edgeUrl.protocol === "https:" ? "https" : "http",
     trustedProxies: options.trustedProxies,
@@ -113,10 +119,11 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   });
   const opened = edge;
   stack.defer(() => opened.close());
+  const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
   const supervisor: Supervisor = stack.use(
-    new Supervisor({ ...options, journal: logs, sandbox, egress, files, accountsDirectory, runDirectory }),
+    new Supervisor({ ...options, journal: logs, sandbox, egress, files, accountsDirectory, runDirectory, memoryIsShort }),
   );
-  const trials = createTrials({ sandbox, files, clock });
+  const trials = stack.use(createTrials({ sandbox, files, clock, waiting: WAITING_TRIALS }));
   const edgePort = await listen(edge, options.edgePort, options.edgeBind);
   const up = stack.move();
   return {

@@ -3,7 +3,7 @@
 
 type Row = {
   /** HTTP status. */
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 429 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 426 | 429 | 500 | 503;
   /** The number in `errors[].code`: Cloudflare's where a client acts on it, 71xxx of our own elsewhere. */
   readonly number: number;
   /** Whether the same request can succeed later without change. */
@@ -53,6 +53,7 @@ export const ERRORS = {
   account_gone: row(410, 71417, false, "Make a new account with `wrangler deploy --temporary`."),
   worker_not_found: row(404, 10007, false, "Deploy the Worker first, or check its name."),
   version_not_found: row(404, 10222, false, "List the Worker's versions and use one of their ids."),
+  deployment_not_found: row(404, 71450, false, "List the Worker's deployments and use one of their ids."),
   latest_not_deployed: row(409, 10215, false, "Deploy the latest version first, or use `wrangler versions secret put`."),
   secrets_changed: row(
     409,
@@ -63,6 +64,14 @@ export const ERRORS = {
   subdomain_taken: row(409, 10031, false, "Use the account's own subdomain: GET /accounts/{id}/workers/subdomain names it."),
   secret_not_found: row(404, 10056, false, "List the Worker's secrets and use one of their names."),
   invalid_upload: row(400, 10021, false, "Correct what is named and deploy again."),
+  // as invalid_upload, where clients would take a word of its text for the start's limits
+  script_failed: row(400, 71425, false, "Correct what is named and deploy again."),
+  no_handlers: row(
+    400,
+    10068,
+    false,
+    "Export default an object with a fetch() handler, or a class that extends WorkerEntrypoint, and deploy again.",
+  ),
   upload_too_large: row(413, 10027, false, "Make the Worker smaller: minify, leave out source maps, move files to static assets."),
   invalid_inherit: row(400, 10057, false, "Give the binding a value, or remove `inherit`."),
   precondition_failed: row(409, 71409, false, "Read the current state and repeat the change on top of it."),
@@ -70,6 +79,11 @@ export const ERRORS = {
   product_unavailable: row(400, 71419, false, "See the table of products in README.md for what works here."),
   asset_session_invalid: row(401, 71423, false, "Start a new upload session and upload the files it asks for."),
   asset_mismatch: row(400, 71424, false, "Upload exactly the files that the session asked for."),
+  // logs and tails
+  upgrade_required: row(426, 71426, false, "Open it as a WebSocket with the subprotocol trace-v1, as `wrangler tail` does."),
+  tail_invalid: row(401, 71441, false, "Open a new tail with `wrangler tail`, and connect within a minute."),
+  tail_not_found: row(404, 71442, false, "List the Worker's tails; one that has ended is not there any more."),
+  too_many_streams: row(429, 71440, true, "Close one of those that are open, then try again."),
   // the claim
   claim_unknown: row(404, 71431, false, "Open the link exactly as the agent printed it."),
   claim_taken: row(409, 71432, false, "The account has an owner. If that is you, sign in; if not, ask whoever sent the link."),
@@ -80,6 +94,9 @@ export const ERRORS = {
   sign_up_failed: row(400, 71437, false, "Sign in instead, or use another e-mail address and a password of at least 8 characters."),
   too_many_tries: row(429, 71438, true, "Wait as long as it says, then try again."),
   invitation_unknown: row(404, 71439, false, "Ask the operator for a new link; each works once."),
+  passkey_refused: row(400, 71440, false, "Try once more; if it goes on, add the passkey anew."),
+  last_way_in: row(409, 71441, false, "Add another passkey first."),
+  token_limit: row(409, 71442, false, "End a token that nobody uses any more, then make this one."),
   // this machine
   capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
   store_failed: row(503, 71504, true, "Nothing that was acknowledged is lost. Try again in a moment."),

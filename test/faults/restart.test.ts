@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { awaitUntil } from "../fixtures/await-until.ts";
 import { startInstallation } from "../fixtures/installation.ts";
 import { startPostgres } from "../fixtures/postgres.ts";
-import { tenantAt } from "../fixtures/tenant.ts";
+import { tenantAt, uploadForm } from "../fixtures/tenant.ts";
 
 const says = (text: string): string => `export default { fetch: (request, env) => new Response(${JSON.stringify(text)} + (env.S ?? "")) };`;
 
@@ -43,6 +43,33 @@ for (const wings of [["host"], ["control", "host"]] as const) {
     }
   });
 }
+
+test("previews that were visited, and the shares of a split, are there after SIGKILL of control and host", async () => {
+  await using installation = await startInstallation();
+  const tenant = await tenantAt(installation);
+  await tenant.deploy("w", says("one"));
+  const versions = `/accounts/${tenant.id}/workers/scripts/w/versions`;
+  const [two, three] = [await versionOf("two"), await versionOf("three")];
+  async function versionOf(text: string): Promise<string> {
+    return (await tenant.call<{ id: string }>("POST", versions, uploadForm(says(text)))).result.id;
+  }
+  const body = JSON.stringify({ versions: [two, three].map((version_id, at) => ({ version_id, percentage: at * 100 })) });
+  assert.equal((await tenant.call("POST", `/accounts/${tenant.id}/workers/scripts/w/deployments`, body)).status, 200);
+  const { result } = await tenant.call<{ items: { id: string; number: number }[] }>("GET", versions);
+  const preview = `${result.items.find(({ number }) => number === 1)?.id.slice(0, 8)}--${tenant.host("w")}`;
+  const named = { "Cloudflare-Workers-Version-Overrides": `w="${two}"` };
+  const look = async () => [
+    (await installation.edge(preview)).body,
+    (await installation.edge(tenant.host("w"))).body,
+    (await installation.edge(tenant.host("w"), "/", named)).body,
+  ];
+  assert.deepEqual(await look(), ["one", "three", "two"]);
+  await installation.killWings("control", "host");
+  await awaitUntil(async () => (await installation.edge(preview)).status === 200, { what: "the preview answers again" });
+  assert.deepEqual(await look(), ["one", "three", "two"]);
+  const trail = await tenant.call<{ action: string }[]>("GET", `/accounts/${tenant.id}/trail`);
+  assert.equal(trail.result.filter(({ action }) => action === "workers:preview").length, 1);
+});
 
 test("the whole loop runs on PostgreSQL", async (t) => {
   const database = await startPostgres();

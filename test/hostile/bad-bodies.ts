@@ -10,7 +10,7 @@ export type BadBody = {
 const FIELDS =
   `name text type enabled previews_enabled versions strategy manifest secrets challengeToken solution acceptTermsOfService eventCode
    bindings tags env subdomain annotations compatibility_date compatibility_flags limits placement observability logpush tail_consumers
-   main_module body_part keep_bindings assets force message result`.split(/\s+/);
+   main_module body_part keep_bindings assets force message result filters`.split(/\s+/);
 const every = (value: unknown): string => JSON.stringify(Object.fromEntries(FIELDS.map((field) => [field, value])));
 
 /** Well-formed but for what stands in its texts. */
@@ -25,6 +25,11 @@ const wellTyped = (text: string): Readonly<Record<string, unknown>> => ({
   "version's settings": { bindings: [{ type: "plain_text", name: "A", text }], limits: { [text]: text } },
   "service binding": { bindings: [{ type: "service", name: "A", service: text, entrypoint: text }] },
   manifest: { manifest: { [`/${encodeURIComponent(text.toWellFormed())}`]: { hash: "abc", size: 1 } } },
+  "tail's filters": { filters: [{ query: text }, { header: { key: "a", query: text } }, { scriptVersion: text }] },
+  "tail's method": { filters: [{ method: [text] }] },
+  "tail's header": { filters: [{ header: { key: text } }] },
+  "tail's address": { filters: [{ client_ip: [text] }] },
+  "tail's unknown filter": { filters: [{ [text]: text }] },
   challenge: { acceptTermsOfService: "yes", challengeToken: text, solution: { checkpoints: text } },
 });
 const textual = (what: string, text: string): BadBody[] =>

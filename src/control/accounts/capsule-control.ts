@@ -1,20 +1,35 @@
 // Control's answers to host: who stands behind a host label, and what host should hold instead of what it holds.
-// Composed from the rows at each call, so a host that lost its memory gets all of it back.
+// Composed from the rows at each call, so a host that lost its memory gets all of it back. Anybody can make host ask
+// for any label, so one that leads to nothing costs a few small reads and never a write.
 import type { CapsuleControl, HeldAccount, LookupAnswer } from "../../capsule/messages.ts";
 import type { Composer } from "../composer/composer.ts";
+import type { Addressed, Labels, Product } from "../products/product.ts";
 import type { Account, Store } from "../store/store.ts";
+import { PlatformError } from "../../kernel/errors.ts";
 import type { Subdomain } from "../../kernel/ids.ts";
 import { tombstoneOf } from "./lifecycle.ts";
 
-export type CapsuleControlOptions = { readonly store: Store; readonly composer: Composer };
+export type CapsuleControlOptions = { readonly store: Store; readonly composer: Composer; readonly products: readonly Product[] };
 
-/** The subdomain in `worker--subdomain`; a subdomain never holds two hyphens in a row. */
-function subdomainOf(label: string): Subdomain | null {
+/** Of a DNS label: whatever is longer has no address. */
+const LABEL_MAX = 63;
+
+/** `<name>--<subdomain>` in its two parts; a subdomain never holds two hyphens in a row. */
+function partsOf(label: string): { name: string; subdomain: Subdomain } | null {
   const at = label.lastIndexOf("--");
-  return at < 1 ? null : (label.slice(at + 2) as Subdomain);
+  return at < 1 || label.length > LABEL_MAX ? null : { name: label.slice(0, at), subdomain: label.slice(at + 2) as Subdomain };
 }
 
-export function createCapsuleControl({ store, composer }: CapsuleControlOptions): CapsuleControl {
+/** The first word of any product that is not "nothing". */
+async function ask(products: readonly Product[], question: (labels: Labels) => Promise<Addressed>): Promise<Addressed> {
+  for (const { labels } of products) {
+    const addressed = labels && (await question(labels));
+    if (addressed && addressed.kind !== "nothing") return addressed;
+  }
+  return { kind: "nothing" };
+}
+
+export function createCapsuleControl({ store, composer, products }: CapsuleControlOptions): CapsuleControl {
   const answer = (account: Account | undefined): Promise<LookupAnswer> => {
     if (!account) return Promise.resolve({ kind: "none" });
     const tombstone = tombstoneOf(account, store.clock.now());
@@ -27,15 +42,40 @@ export function createCapsuleControl({ store, composer }: CapsuleControlOptions)
       return ended ? { kind: "tombstone", tombstone: ended } : { kind: "spec", spec: await composer.compose(tx, row) };
     });
   };
+  /** Brings a preview's version into the spec. */
+  const wake = async (account: Account, name: string): Promise<Addressed> => {
+    try {
+      return await store.inAccount({ account: account.id, epoch: null }, async (tx, live) => {
+        const woken = await ask(products, (labels) => labels.wake(tx, live, name));
+        await composer.recompose(tx, live);
+        return woken;
+      });
+    } catch (error) {
+      // It ended meanwhile, as its tombstone says.
+      if (error instanceof PlatformError && error.code === "account_gone") return { kind: "served" };
+      throw error;
+    }
+  };
+  const byName = async (account: Account, name: string): Promise<LookupAnswer> => {
+    const found = await ask(products, (labels) => labels.find(store.db, account.id, name));
+    // Nothing of a suspended account serves, so nothing joins it.
+    const addressed = found.kind === "asleep" && account.suspended_at === null ? await wake(account, name) : found;
+    if (addressed.kind === "nothing") return { kind: "none" };
+    return addressed.kind === "unavailable" ? addressed : answer(await byId(account));
+  };
+  const byId = (account: Account) => store.db.selectFrom("accounts").selectAll().where("id", "=", account.id).executeTakeFirst();
   const instead = (held: HeldAccount, account: Account | undefined): Promise<LookupAnswer | null> => {
     const live = account !== undefined && tombstoneOf(account, store.clock.now()) === null;
     return live && account.generation <= held.generation ? Promise.resolve(null) : answer(account);
   };
   return {
     lookup: async (label) => {
-      const subdomain = subdomainOf(label);
-      if (subdomain === null) return { kind: "none" };
-      return answer(await store.db.selectFrom("accounts").selectAll().where("subdomain", "=", subdomain).executeTakeFirst());
+      const parts = partsOf(label);
+      if (parts === null) return { kind: "none" };
+      const account = await store.db.selectFrom("accounts").selectAll().where("subdomain", "=", parts.subdomain).executeTakeFirst();
+      const ended = account && tombstoneOf(account, store.clock.now());
+      if (!account || ended) return answer(account);
+      return byName(account, parts.name);
     },
     held: async (accounts) => {
       const ids = accounts.map(({ account }) => account);

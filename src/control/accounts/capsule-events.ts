@@ -1,5 +1,6 @@
 // What host saw, written down: restarts go to the account's trail, a capsule that keeps failing is suspended,
-// with the reason that the account's own token can read. After a restart of ours host tells everything again, so
+// with the reason that the account's own token can read, and loses what strangers' visits brought into it, so that a
+// deploy mends it. After a restart of ours host tells everything again, so
 // an event that the trail holds already is passed over: an account that was mended since stays so.
 import type { CapsuleEvent, CapsuleHost } from "../../capsule/messages.ts";
 import type { Log } from "../../kernel/log.ts";
@@ -58,6 +59,7 @@ export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEven
     const account = await transitions.suspend(tx, event.account, "watchdog", event.reason, event.atMs);
     if (!account) return null;
     await trail.append(tx, entryOf(event));
+    await composer.rest(tx, account.id);
     return composer.recompose(tx, account);
   });
   await composer.publish(spec);

@@ -5,17 +5,21 @@ import { ERRORS, PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Env } from "../http/api.ts";
 import { renderPage, seeOther } from "../http/page.ts";
-import { plainText } from "../http/plain-text.ts";
 import { sealedCookie, type SealedCookie } from "../http/sealed-cookie.ts";
 import { createSite, type PageRoute, type Visit } from "../http/site.ts";
 import type { Keys } from "../keys/keys.ts";
-import { enter, entryForms, type Problem } from "../people/entry.ts";
+import { enter, entryForms, waysOf, type Problem, type Way } from "../people/entry.ts";
 import { linkRoutes } from "../people/link-page.ts";
 import { peoplePages } from "../people/pages.ts";
-import type { People, Person } from "../people/people.ts";
+import { passkeyScripts, visitorOf } from "../people/passkey-pages.ts";
+import type { People } from "../people/people.ts";
+import type { Person } from "../people/person.ts";
 import type { Account, Store } from "../store/store.ts";
+import type { OwnerTokens } from "../tokens/owner-tokens.ts";
+import { accountRoutes, ownedBy } from "./account-pages.ts";
 import type { Claims } from "./claim.ts";
 import { claimedBody, offerBody, ownedBody, refusalBody, strangerBody, type ClaimRefusal, type ToldTask } from "./claim-views.ts";
+import type { Ending } from "./ending.ts";
 import { createHoldings, type Holdings } from "./holdings.ts";
 
 const LINK_SECONDS = 1800;
@@ -25,6 +29,8 @@ export type ClaimPagesOptions = {
   readonly keys: Keys;
   readonly claims: Claims;
   readonly people: People;
+  readonly ownerTokens: OwnerTokens;
+  readonly ending: Ending;
   /** Public origin of API and pages. */
   readonly url: URL;
   /** Turns a host label into the URL at which a Worker answers. */
@@ -40,8 +46,6 @@ type Desk = ClaimPagesOptions & { readonly cookie: SealedCookie; readonly holdin
 function taskOf(keys: Keys, account: Account): ToldTask | null {
   return account.task_sealed && (JSON.parse(keys.openFor(account.id, "task", account.task_sealed)) as ToldTask);
 }
-
-const visitorOf = (person: Person | null) => person && { name: plainText(person.name, 40) };
 
 const KINDS = { unknown: "claim_unknown", taken: "claim_taken", late: "claim_late" } as const;
 
@@ -69,8 +73,8 @@ async function accountPage(desk: Desk, visit: Visit, again: { problem?: Problem;
     ...(refusal?.retryAfterSeconds !== undefined && { retryAfterSeconds: refusal.retryAfterSeconds }),
   };
   if (person === null) {
-    const forms = entryForms({ base: "/claim", policy: desk.people.policy, invited: false, first: "sign-up", problem: again.problem });
-    return renderPage({ ...frame, title: "An account waits for you", body: strangerBody(waiting, forms) });
+    const forms = entryForms({ base: "/claim", people: desk.people, invited: false, first: "sign-up", problem: again.problem });
+    return renderPage({ ...frame, title: "An account waits for you", scripts: passkeyScripts(desk), body: strangerBody(waiting, forms) });
   }
   const notice = again.notice === undefined ? null : `${again.notice.message} ${again.notice.next}`;
   const body = offerBody({ ...waiting, account, person, holdings: await desk.holdingsOf(account), notice });
@@ -94,7 +98,13 @@ async function confirm(desk: Desk, visit: Visit): Promise<Response> {
   try {
     const taken = await desk.claims.take(secret, person);
     const holdings = await desk.holdingsOf(taken.account);
-    const body = claimedBody({ account: taken.account, token: taken.token, apiUrl: `${desk.url.origin}/client/v4`, holdings });
+    const body = claimedBody({
+      account: taken.account,
+      token: taken.token,
+      grant: "everything",
+      apiUrl: `${desk.url.origin}/client/v4`,
+      holdings,
+    });
     return await renderPage({ title: "The account is yours", body }, visitorOf(person));
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
@@ -106,7 +116,7 @@ async function confirm(desk: Desk, visit: Visit): Promise<Response> {
 
 function claimRoutes(desk: Desk): PageRoute[] {
   const { people, cookie } = desk;
-  const entering = (way: "sign-in" | "sign-up"): PageRoute => ({
+  const entering = (way: Way): PageRoute => ({
     method: "POST",
     path: `/claim/${way}`,
     handle: async (visit) => {
@@ -127,14 +137,13 @@ function claimRoutes(desk: Desk): PageRoute[] {
     }),
     { method: "GET", path: "/claim/account", handle: (visit) => accountPage(desk, visit) },
     { method: "POST", path: "/claim/confirm", handle: (visit) => confirm(desk, visit) },
-    entering("sign-in"),
-    entering("sign-up"),
+    ...waysOf(people).map(entering),
     {
       method: "POST",
       path: "/claim/sign-out",
       handle: async ({ headers, address }) => seeOther("/claim/account", (await people.signOut(headers, address)).cookies),
     },
-    ...(["/claim/confirm", "/claim/sign-in", "/claim/sign-up", "/claim/sign-out"] as const).map(back),
+    ...(["/claim/confirm", "/claim/sign-in", "/claim/sign-up", "/claim/passkey", "/claim/sign-out"] as const).map(back),
   ];
 }
 
@@ -144,6 +153,10 @@ export function createClaimPages(options: ClaimPagesOptions): Hono<Env> {
   const { clock } = store;
   const cookie = sealedCookie({ keys, clock, url, name: "mayfly_claim", path: "/claim", maxAgeSeconds: LINK_SECONDS });
   const desk: Desk = { ...options, cookie, holdingsOf: createHoldings(store, options.urlOf) };
-  const routes = [...claimRoutes(desk), ...peoplePages({ people, keys, clock, url, agentLines })];
+  const routes = [
+    ...claimRoutes(desk),
+    ...accountRoutes(desk),
+    ...peoplePages({ people, keys, clock, url, agentLines, ownedBy: (person) => ownedBy(desk, person) }),
+  ];
   return createSite({ routes, url, addressOf, log });
 }

@@ -1,11 +1,12 @@
 // What the claim's pages say. Whatever a stranger wrote goes through plainText() and stands in a box that says
 // whose words it holds; before somebody signs in there is nothing here but that and the account's end.
 import { html } from "hono/html";
-import { iso } from "../../kernel/clock.ts";
 import type { Html } from "../http/page.ts";
 import { plainText } from "../http/plain-text.ts";
-import type { Person } from "../people/people.ts";
+import { inWords, moment } from "../http/times.ts";
+import type { Person } from "../people/person.ts";
 import type { Account } from "../store/store.ts";
+import { holds, shownToken, type ShownToken } from "./account-views.ts";
 import type { Holdings } from "./holdings.ts";
 
 export const TITLE_MAX = 300;
@@ -13,18 +14,6 @@ export const AGENT_MAX = 100;
 
 /** As the agent wrote them. */
 export type ToldTask = { readonly title?: string | undefined; readonly agent?: string | undefined };
-
-const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
-
-/** A span of time in the two words that matter. */
-export function inWords(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (seconds < 120) return plural(seconds, "second");
-  if (seconds < 7200) return plural(Math.floor(seconds / 60), "minute");
-  return seconds < 172_800 ? plural(Math.floor(seconds / 3600), "hour") : plural(Math.floor(seconds / 86_400), "day");
-}
-
-const moment = (atMs: number): Html => html`<time datetime="${iso(atMs)}">${iso(atMs).slice(0, 16).replace("T", " ")} UTC</time>`;
 
 function ends(endsAtMs: number, nowMs: number): Html {
   return html`<p class="lead">
@@ -58,20 +47,6 @@ export function strangerBody(waiting: Waiting, forms: Html): Html {
     ${ends(waiting.endsAtMs, waiting.nowMs)} ${told(waiting.task)}
     <p>Sign up or in to see what it holds. Nothing is claimed before you say so on the next page.</p>
     ${forms}`;
-}
-
-function holds({ workers, files }: Holdings): Html {
-  if (workers.length === 0 && files === 0) return html`<p>Nothing yet: the agent has deployed nothing.</p>`;
-  return html`<ul>
-    ${workers.map(
-      ({ name, url }) =>
-        html`<li>
-          Worker <strong>${plainText(name, 100)}</strong>${
-            url === null ? ", without an address" : html` at <a href="${url}" rel="noopener noreferrer" target="_blank">${url}</a>`
-          }
-        </li>`,
-    )}${files > 0 && html`<li>${plural(files, "static file")}</li>`}
-  </ul>`;
 }
 
 export type Offer = Waiting & {
@@ -109,29 +84,18 @@ export function offerBody({ account, person, holdings, notice, ...waiting }: Off
     <p class="quiet">You are signed in as <bdi>${name}</bdi>, ${person.email}.</p>`;
 }
 
-export type Claimed = { readonly account: Account; readonly token: string; readonly apiUrl: string; readonly holdings: Holdings };
+export type Claimed = ShownToken & { readonly holdings: Holdings };
 
 /** The one page that shows the owner's token. */
-export function claimedBody({ account, token, apiUrl, holdings }: Claimed): Html {
-  const environment = [
-    `export CLOUDFLARE_API_BASE_URL=${apiUrl}`,
-    `export CLOUDFLARE_ACCOUNT_ID=${account.id}`,
-    `export CLOUDFLARE_API_TOKEN=${token}`,
-  ];
+export function claimedBody({ holdings, ...shown }: Claimed): Html {
   return html`<h1>The account is yours</h1>
-    <div class="notice good" role="status"><strong>Copy your token now.</strong> It is shown this once and stored nowhere.</div>
-    <section>
-      <h2>Your token</h2>
-      <pre class="copy" id="token" tabindex="0">${token}</pre>
-      <h2>To deploy with it</h2>
-      <p>Set these, then run <code>wrangler deploy</code> (without <code>--temporary</code>) as before.</p>
-      <pre class="copy wide" id="environment" tabindex="0">${environment.join("\n")}</pre>
-    </section>
+    ${shownToken(shown)}
     <section>
       <h2>What has changed</h2>
       <p>The agent's old token is dead. Every address answers as before.</p>
       ${holds(holdings)}
-    </section>`;
+    </section>
+    <p><a href="/accounts/${shown.account.id}">The account and its tokens</a></p>`;
 }
 
 /** For the owner who comes back to the link. */
@@ -145,10 +109,7 @@ export function ownedBody(account: Account, holdings: Holdings): Html {
       <h2>What it holds</h2>
       ${holds(holdings)}
     </section>
-    <p>
-      If you kept the token, go on with it. If you did not: the Workers go on answering, but nobody can change them until this installation
-      learns to make an owner a second token, which it cannot do yet. What matters can be deployed again to a new account.
-    </p>
+    <p>If you kept the token, go on with it. If you did not, <a href="/accounts/${account.id}">make another and end the lost one</a>.</p>
     <p><a href="/">Home</a></p>`;
 }
 

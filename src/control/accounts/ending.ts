@@ -21,25 +21,28 @@ export type EndingOptions = {
   readonly log: Log;
 };
 
+/** Who ends an account: the holder of a token, or its owner, who needs none. */
+export type Ender = Pick<Principal, "actors" | "epoch"> & { readonly token: string | null };
+
 export type Ending = {
   /** Commits the end: from here on nothing of the account is accepted. False when another end or a claim came first. */
-  begin(account: AccountId, reason: EndReason, principal: Principal | null): Promise<boolean>;
+  begin(account: AccountId, reason: EndReason, by: Ender | null): Promise<boolean>;
   /** Carries a begun end through; may be called again after any failure. @throws PlatformError capsule_failed */
   finish(account: AccountId): Promise<void>;
 };
 
 export function createEnding({ store, keys, trail, host, products, log }: EndingOptions): Ending {
-  const begin: Ending["begin"] = (id, reason, principal) =>
+  const begin: Ending["begin"] = (id, reason, by) =>
     store.transaction(async (tx) => {
       const now = store.clock.now();
-      const account = await transitions.beginEnding(tx, id, reason, now, principal?.epoch ?? null);
+      const account = await transitions.beginEnding(tx, id, reason, now, by?.epoch ?? null);
       if (!account) return false;
       await trail.append(tx, {
         at: now,
         account: id,
         task: account.task_id,
-        actors: principal?.actors ?? ["mayfly"],
-        token: principal?.token ?? null,
+        actors: by?.actors ?? ["mayfly"],
+        token: by?.token ?? null,
         action: "account:ending",
         resource: `account/${id}`,
         outcome: "done",

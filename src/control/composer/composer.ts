@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { CapsuleLimits, CapsuleSpec } from "../../capsule/spec.ts";
+import type { AccountId } from "../../kernel/ids.ts";
 import type { Product } from "../products/product.ts";
 import type { Account, Tx } from "../store/store.ts";
 
@@ -11,6 +12,8 @@ export type Composer = {
   compose(tx: Tx, account: Account): Promise<CapsuleSpec>;
   /** Composes and, where the digest changed, raises the generation; null when host already has it. */
   recompose(tx: Tx, account: Account): Promise<CapsuleSpec | null>;
+  /** Takes out of the next spec what only visits brought in. @returns whether there was anything */
+  rest(tx: Tx, account: AccountId): Promise<boolean>;
   /** Hands a committed spec to host. @throws PlatformError capsule_failed */
   publish(spec: CapsuleSpec | null): Promise<void>;
 };
@@ -33,7 +36,14 @@ export function createComposer({ products, host, limits }: ComposerOptions): Com
       endsAtMs: account.expires_at,
       suspended: account.suspended_reason,
       limits,
-      units: [{ id: "main", services: parts.flatMap((part) => part.services), ingress: parts.flatMap((part) => part.ingress) }],
+      units: [
+        {
+          id: "main",
+          services: parts.flatMap((part) => part.services),
+          fronts: parts.flatMap((part) => part.fronts),
+          ingress: parts.flatMap((part) => part.ingress),
+        },
+      ],
       keep: {
         code: [...new Set(parts.flatMap((part) => part.keep.code))],
         assets: [...new Set(parts.flatMap((part) => part.keep.assets))],
@@ -49,6 +59,11 @@ export function createComposer({ products, host, limits }: ComposerOptions): Com
       const generation = account.generation + 1;
       await tx.updateTable("accounts").set({ generation, spec_digest: digest }).where("id", "=", account.id).execute();
       return { ...spec, generation };
+    },
+    rest: async (tx, account) => {
+      let any = false;
+      for (const { labels } of products) any = (await labels?.rest(tx, account)) === true || any;
+      return any;
     },
     publish: async (spec) => {
       if (spec) await host.apply(spec);

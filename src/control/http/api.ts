@@ -95,6 +95,10 @@ export function createApi(options: ApiOptions): Hono<Env> {
         url: new URL(context.req.url),
         params,
         address: options.addressOf(context),
+        hangUp: () => {
+          const { outgoing } = context.env;
+          if (outgoing && !outgoing.writableFinished) outgoing.destroy();
+        },
         ...admitted,
       });
     } catch (error) {

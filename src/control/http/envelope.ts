@@ -7,12 +7,18 @@ export type ResultInfo = Record<string, number | string>;
 const json = (body: unknown, status: number, headers: Record<string, string> = {}): Response =>
   new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", "cache-control": "no-store", ...headers } });
 
-/** A success. @param info pagination, where the client reads it */
-export function success(result: unknown, options: { readonly status?: number; readonly info?: ResultInfo } = {}): Response {
-  return json(
-    { success: true, errors: [], messages: [], result, ...(options.info && { result_info: options.info }) },
-    options.status ?? 200,
-  );
+type SuccessOptions = {
+  readonly status?: number;
+  /** Pagination, where the client reads it. */
+  readonly info?: ResultInfo;
+  /** What the caller should know beside the result. */
+  readonly messages?: readonly string[];
+};
+
+/** A success. */
+export function success(result: unknown, options: SuccessOptions = {}): Response {
+  const messages = (options.messages ?? []).map((message) => ({ code: 10000, message }));
+  return json({ success: true, errors: [], messages, result, ...(options.info && { result_info: options.info }) }, options.status ?? 200);
 }
 
 /**
@@ -22,10 +28,14 @@ export function success(result: unknown, options: { readonly status?: number; re
 export function failure(error: PlatformError, origin: string): Response {
   const headers: Record<string, string> = {};
   if (error.retryAfterSeconds !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterSeconds)));
+  // RFC 9110 §15.5.22.
+  if (error.status === 426) headers["upgrade"] = "websocket";
   if (error.status === 401) headers["www-authenticate"] = 'Bearer realm="mayfly"';
+  // A message of several lines ends its last one.
+  const gap = error.message.endsWith("\n") ? "" : " ";
   const body = {
     success: false,
-    errors: [{ code: error.number, message: `${error.message} ${error.next}`, documentation_url: `${origin}/errors#${error.code}` }],
+    errors: [{ code: error.number, message: `${error.message}${gap}${error.next}`, documentation_url: `${origin}/errors#${error.code}` }],
     messages: [],
     result: null,
   };

@@ -3,14 +3,24 @@ import type { Server } from "node:http";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
 import type { Env } from "./api.ts";
+import type { Upgrades } from "./upgrade.ts";
 
 const HEADERS_MAX_BYTES = 32_768;
 const HEADERS_TIMEOUT_MS = 15_000;
 // A 10 MiB upload over a slow line, with room.
 const REQUEST_TIMEOUT_MS = 300_000;
+const CLOSE_IDLE_EVERY_MS = 50;
 
-/** Resolves once the port is open. @throws Error EADDRINUSE and kin */
-export function listen(app: Hono<Env>, where: { readonly port: number; readonly hostname: string }): Promise<Server & AsyncDisposable> {
+/**
+ * Resolves once the port is open.
+ * @param upgrades what becomes of WebSockets; its streams end before the server waits for the last answer
+ * @throws Error EADDRINUSE and kin
+ */
+export function listen(
+  app: Hono<Env>,
+  where: { readonly port: number; readonly hostname: string },
+  upgrades?: Upgrades,
+): Promise<Server & AsyncDisposable> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: {
@@ -18,16 +28,22 @@ export function listen(app: Hono<Env>, where: { readonly port: number; readonly 
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 5000,
+      // Without it every request with an Upgrade header, such as curl's h2c, would lose its ordinary answer.
+      shouldUpgradeCallback: (request) => upgrades?.wants(request) ?? false,
     },
   }) as Server;
+  if (upgrades) server.on("upgrade", (request, socket, head) => upgrades.accept(request, socket, head));
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(where.port, where.hostname, () => {
-      const dispose = (): Promise<void> =>
-        new Promise((done) => {
-          server.close(() => done());
-          server.closeIdleConnections();
-        });
+      const dispose = async (): Promise<void> => {
+        const closed = new Promise<void>((done) => void server.close(() => done()));
+        // Those that are busy now are idle when their answer has left.
+        const idle = setInterval(() => server.closeIdleConnections(), CLOSE_IDLE_EVERY_MS);
+        await upgrades?.stop();
+        await closed;
+        clearInterval(idle);
+      };
       resolve(Object.assign(server, { [Symbol.asyncDispose]: dispose }));
     });
   });

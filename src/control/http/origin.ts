@@ -2,6 +2,15 @@
 // A cookie therefore never counts for a request that another site, another port or a tenant's host has made.
 import { PlatformError } from "../../kernel/errors.ts";
 
+const LOOPBACK_HOST = /^(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?$/i;
+
+/** The API answers on loopback addresses too. @throws PlatformError wrong_host */
+export function checkApiHost(headers: Headers, url: URL): void {
+  const host = headers.get("host") ?? "";
+  if (host === url.host || LOOPBACK_HOST.test(host)) return;
+  throw new PlatformError("wrong_host", { message: `Host: this server is ${url.origin}, not ${host.slice(0, 100)}.` });
+}
+
 /** @throws PlatformError wrong_host unless the Host header names the public origin exactly */
 export function checkHost(headers: Headers, url: URL): void {
   const host = (headers.get("host") ?? "").toLowerCase();

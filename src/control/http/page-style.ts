@@ -41,18 +41,30 @@ li { overflow-wrap: anywhere; margin: 0 0 .25rem; }
 .notice.good { background: var(--tint); color: var(--ink); }
 label { display: block; font-weight: 550; margin: 0 0 .9rem; }
 label small { font-weight: 400; color: var(--quiet); }
-input { display: block; width: 100%; margin-top: .25rem; padding: .65rem .75rem; font: inherit; font-weight: 400; color: inherit; background: var(--ground); border: 1px solid var(--quiet); border-radius: .5rem; }
+[hidden] { display: none !important; }
+input, select { display: block; width: 100%; margin-top: .25rem; padding: .65rem .75rem; font: inherit; font-weight: 400; color: inherit; background: var(--ground); border: 1px solid var(--quiet); border-radius: .5rem; }
 button { font: inherit; font-weight: 600; padding: .7rem 1.1rem; min-height: 2.75rem; max-width: 100%; overflow-wrap: anywhere; color: var(--on-accent); background: var(--accent); border: 1px solid transparent; border-radius: .5rem; cursor: pointer; }
 button:hover { filter: brightness(1.08); }
+fieldset { margin: 0 0 .9rem; padding: 0; border: 0; min-width: 0; }
+legend { font-weight: 550; padding: 0; margin: 0 0 .35rem; }
+.choice { display: flex; gap: .6rem; align-items: flex-start; margin: 0 0 .5rem; cursor: pointer; }
+.choice input { width: 1.15rem; height: 1.15rem; margin: .2rem 0 0; padding: 0; flex: none; accent-color: var(--accent); }
+.choice small { display: block; }
+.things { list-style: none; padding: 0; }
+.things > li { padding: 0 0 1rem; margin: 0 0 1rem; border-bottom: 1px solid var(--line); }
+.things > li:last-child { padding-bottom: 0; margin-bottom: 0; border-bottom: 0; }
+.things p, .things > li > :last-child { margin-bottom: .35rem; }
+button.danger { color: var(--bad); background: transparent; border-color: var(--bad); }
 button.second { color: var(--accent); background: transparent; border-color: var(--line); }
 .row { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin: 0 0 .9rem; }
 .row form { margin: 0; max-width: 100%; }
 summary { cursor: pointer; font-weight: 600; color: var(--accent); }
 details[open] summary { margin-bottom: .9rem; }
+code { overflow-wrap: anywhere; }
 code, pre { font: .92rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { margin: 0 0 .9rem; padding: .8rem .9rem; background: var(--ground); border: 1px solid var(--line); border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre.wide { white-space: pre; overflow-x: auto; }
 .copy { user-select: all; -webkit-user-select: all; }
-a:focus-visible, button:focus-visible, input:focus-visible, summary:focus-visible, .copy:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+a:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible, summary:focus-visible, .copy:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 time { white-space: nowrap; }
 `;

@@ -1,5 +1,5 @@
 // Every page's frame and headers. Nothing is stored by caches, framed, or sent a referrer across sites; the only
-// script and style that run are the two constants below, named by their hashes.
+// script and style that run are the two constants below, named by their hashes, and what a page names by its address.
 import { createHash } from "node:crypto";
 import { html, raw } from "hono/html";
 import { PAGE_SCRIPT } from "./page-script.ts";
@@ -14,6 +14,8 @@ export type Page = {
   /** Set-Cookie headers. */
   readonly cookies?: readonly string[];
   readonly retryAfterSeconds?: number;
+  /** Addresses of our own scripts that the page needs besides the one of all pages; they may call this origin. */
+  readonly scripts?: readonly string[];
 };
 
 /** The way to a person's own place, at the top of each page. */
@@ -25,18 +27,25 @@ const sourceOf = (text: string): string => `'sha256-${createHash("sha256").updat
 const STYLE_ELEMENT = raw(`<style>${PAGE_STYLE}</style>`);
 const SCRIPT_ELEMENT = raw(`<script>${PAGE_SCRIPT}</script>`);
 
-const SECURITY_HEADERS: Readonly<Record<string, string>> = {
-  "content-type": "text/html; charset=utf-8",
-  "cache-control": "no-store",
-  "content-security-policy": [
+const SCRIPT_SOURCE = sourceOf(PAGE_SCRIPT);
+const STYLE_SOURCE = sourceOf(PAGE_STYLE);
+
+/** Scripts are named whole: nothing else of this origin can become one. */
+const policyOf = (scripts: readonly string[]): string =>
+  [
     "default-src 'none'",
-    `script-src ${sourceOf(PAGE_SCRIPT)}`,
-    `style-src ${sourceOf(PAGE_STYLE)}`,
+    ["script-src", SCRIPT_SOURCE, ...scripts].join(" "),
+    `style-src ${STYLE_SOURCE}`,
     "img-src 'self'",
+    ...(scripts.length > 0 ? ["connect-src 'self'"] : []),
     "form-action 'self'",
     "frame-ancestors 'none'",
     "base-uri 'none'",
-  ].join("; "),
+  ].join("; ");
+
+const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  "content-type": "text/html; charset=utf-8",
+  "cache-control": "no-store",
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
   "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -65,10 +74,11 @@ export async function renderPage(page: Page, visitor: Visitor = null): Promise<R
           >${visitor && html`<bdi class="who">${visitor.name}</bdi>`}
         </header>
         <main>${page.body}</main>
-        ${SCRIPT_ELEMENT}
+        ${SCRIPT_ELEMENT}${page.scripts?.map((address) => html`<script src="${address}" defer></script>`)}
       </body>
     </html> `;
   const headers = new Headers(SECURITY_HEADERS);
+  headers.set("content-security-policy", policyOf(page.scripts ?? []));
   for (const cookie of page.cookies ?? []) headers.append("set-cookie", cookie);
   if (page.retryAfterSeconds !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(page.retryAfterSeconds))));
   return new Response(String(await document), { status: page.status ?? 200, headers });

@@ -13,6 +13,8 @@ export type Call = {
   readonly params: Readonly<Record<string, string>>;
   /** Address of the caller, behind trusted proxies the one they report. */
   readonly address: string;
+  /** Cuts the connection unless the whole answer has left: for an answer that is a stream and must not go on. */
+  readonly hangUp: () => void;
 };
 
 /** A call by the holder of a live token. */

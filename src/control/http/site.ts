@@ -17,12 +17,15 @@ export type Visit = {
   readonly headers: Headers;
   /** Fields of the form; of a name that comes twice the first. Empty for GET. */
   readonly form: Readonly<Record<string, string>>;
+  /** Percent-decoded path parameters. */
+  readonly params: Readonly<Record<string, string>>;
   /** The caller's address. */
   readonly address: string;
 };
 
 export type PageRoute = {
   readonly method: "GET" | "POST";
+  /** Parameters as `:name`. */
   readonly path: `/${string}`;
   readonly handle: (visit: Visit) => Promise<Response>;
 };
@@ -48,6 +51,7 @@ const TITLES: Partial<Record<PlatformError["code"], string>> = {
   wrong_host: "Not at this address",
   cross_site: "This form came from elsewhere",
   route_not_found: "There is no such page",
+  account_not_found: "There is no such account",
   method_not_allowed: "There is no such page",
   too_many_tries: "Too many tries",
   store_failed: "Not possible at the moment",
@@ -101,6 +105,7 @@ export function createSite({ routes, url, addressOf, log }: SiteOptions): Hono<E
       answer(context, async (request) =>
         route.handle({
           headers: request.headers,
+          params: context.req.param(),
           form: route.method === "POST" ? await readForm(request) : {},
           address: addressOf(context),
         }),

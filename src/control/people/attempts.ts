@@ -13,6 +13,8 @@ export const SIGN_IN_BY_ADDRESS: Limit = { name: "sign-in address", max: 20, win
 // Higher than an address's own: strangers must not lock a person out cheaply.
 export const SIGN_IN_BY_EMAIL: Limit = { name: "sign-in e-mail", max: 60, windowMs: 10 * MINUTE_MS };
 export const SIGN_UP_BY_ADDRESS: Limit = { name: "sign-up address", max: 60, windowMs: 60 * MINUTE_MS };
+/** Adding: a person who is signed in. */
+export const PASSKEY_BY_PERSON: Limit = { name: "passkey person", max: 30, windowMs: 10 * MINUTE_MS };
 
 type Window = { count: number; readonly endsAt: number };
 

@@ -1,9 +1,12 @@
 // better-auth on our own connection, called as functions and never mounted: no endpoint of its own is reachable.
 // Its hooks admit and record: nobody is created, and nobody signs in or out, without an entry in the trail.
 import { AsyncLocalStorage } from "node:async_hooks";
-import { betterAuth } from "better-auth";
+import { betterAuth, type BetterAuthPlugin } from "better-auth";
+import { APIError, createAuthEndpoint } from "better-auth/api";
+import { setSessionCookie } from "better-auth/cookies";
 import { hashPassword } from "better-auth/crypto";
 import type { Kysely } from "kysely";
+import { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
 import { newId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
@@ -23,11 +26,15 @@ export type Visit = {
   readonly address: string;
   /** Decides on a sign-up inside its transaction. @throws PlatformError sign_up_closed */
   readonly admit?: (tx: Tx) => Promise<Role>;
+  /** By what a person signs in, where it is not the password. */
+  readonly means?: "passkey";
+  /** Goes into the transaction that records a sign-in; what it throws keeps the person out. */
+  readonly within?: (tx: Tx) => Promise<void>;
   /** Made before the transaction, in which nothing but SQL may be awaited. */
   passwordHash?: string;
   /** The transaction that better-auth has open. */
   tx?: Tx;
-  /** Why `admit` said no; better-auth would hide it. */
+  /** Why `admit` or `within` said no; better-auth would hide it. */
   refusal?: PlatformError;
 };
 
@@ -73,7 +80,11 @@ function recorder({ store, trail }: AuthOptions) {
         ...(reason !== undefined && { reason }),
         ...(visit && { operatorText: JSON.stringify({ address: visit.address }) }),
       });
-    await (tx ? append(tx) : store.transaction(append));
+    const whole = async (tx: Tx): Promise<void> => {
+      await visit?.within?.(tx);
+      await append(tx);
+    };
+    await (tx ? append(tx) : store.transaction(whole));
   };
 }
 
@@ -100,7 +111,11 @@ function hooks(options: AuthOptions, visits: AsyncLocalStorage<Visit>) {
         // After the row and before the cookie leaves: without this entry nobody is signed in.
         after: async (session: { userId: string }) => {
           const visit = visits.getStore();
-          if (visit?.deed !== "sign-up") await record(undefined, "person:sign-in", session.userId, visit);
+          if (visit?.deed === "sign-up") return;
+          await record(undefined, "person:sign-in", session.userId, visit, visit?.means).catch((error: unknown) => {
+            if (visit && error instanceof PlatformError) visit.refusal = error;
+            throw error;
+          });
         },
       },
       delete: {
@@ -123,6 +138,21 @@ function cookieOf(url: URL) {
     cookies: { session_token: { name: secure ? "__Host-mayfly_session" : "mayfly_session" } },
   };
 }
+
+/** A session for somebody whom a passkey has proven: passkeys.ts verifies, and calls this. */
+const sessions = {
+  id: "mayfly-sessions",
+  endpoints: {
+    signInProven: createAuthEndpoint.serverOnly({ method: "POST", body: z.object({ userId: z.string() }) }, async (context) => {
+      const { internalAdapter } = context.context;
+      const user = await internalAdapter.findUserById(context.body.userId);
+      if (!user) throw new APIError("UNAUTHORIZED");
+      const session = await internalAdapter.createSession(user.id);
+      await setSessionCookie(context, { session, user });
+      return context.json({ user });
+    }),
+  },
+} satisfies BetterAuthPlugin;
 
 export function createAuth(options: AuthOptions) {
   const { store, keys, url, log } = options;
@@ -152,6 +182,7 @@ export function createAuth(options: AuthOptions) {
     },
     advanced: { ...cookieOf(url), database: { generateId: () => newId() }, ipAddress: { disableIpTracking: true } },
     databaseHooks: hooks(options, visits),
+    plugins: [sessions],
     // Its messages name e-mail addresses; errors reach our own log without their arguments.
     logger: { level: "error", log: (_level, message) => log.error({ from: "better-auth" }, message.slice(0, 200)) },
   });

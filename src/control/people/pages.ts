@@ -7,9 +7,11 @@ import { plainText } from "../http/plain-text.ts";
 import { sealedCookie } from "../http/sealed-cookie.ts";
 import type { PageRoute, Visit } from "../http/site.ts";
 import type { Keys } from "../keys/keys.ts";
-import { enter, entryForms, type Problem } from "./entry.ts";
+import { enter, entryForms, waysOf, type Problem, type Way } from "./entry.ts";
 import { linkRoutes } from "./link-page.ts";
-import type { People, Person } from "./people.ts";
+import { passkeyRoutes, passkeyScripts, visitorOf } from "./passkey-pages.ts";
+import type { People } from "./people.ts";
+import type { Person } from "./person.ts";
 
 const LINK_SECONDS = 1800;
 
@@ -20,20 +22,22 @@ export type PeoplePagesOptions = {
   readonly url: URL;
   /** What an agent runs, one command a line, as start prints it. */
   readonly agentLines: readonly string[];
+  /** What a person owns, as a part of their home page; null where that is nothing. */
+  readonly ownedBy: (person: Person) => Promise<Html | null>;
 };
-
-const visitorOf = (person: Person | null) => person && { name: plainText(person.name, 40) };
 
 const signOutForm = (action: string, label: string): Html =>
   html`<form method="post" action="${action}"><button class="second">${label}</button></form>`;
 
-function landing(options: PeoplePagesOptions, person: Person | null): Promise<Response> {
-  const { agentLines } = options;
+async function landing(options: PeoplePagesOptions, person: Person | null): Promise<Response> {
+  const { agentLines, people } = options;
+  const owned = person && (await options.ownedBy(person));
   const body = html`<h1>Real accounts for agents, for as long as they are of use</h1>
     <p class="lead">
       An agent gets an account here in one call: it deploys code, gets a live address, and an hour later everything is gone, unless a person
       claims it.
     </p>
+    ${owned}
     ${
       agentLines.length > 0 &&
       html`<section>
@@ -55,7 +59,7 @@ function landing(options: PeoplePagesOptions, person: Person | null): Promise<Re
                 ${
                   person.role === "operator" &&
                   html`<form method="post" action="/invitations"><button class="second">Make an invitation</button></form>`
-                }${signOutForm("/sign-out", "Sign out")}
+                }${signOutForm("/sign-out", "Sign out")}${people.passkeys && html`<a href="/passkeys">Your passkeys</a>`}
               </div>`
           : html`<p><a href="/sign-in">Sign in</a></p>`
       }
@@ -63,19 +67,20 @@ function landing(options: PeoplePagesOptions, person: Person | null): Promise<Re
   return renderPage({ title: "Accounts for agents", body }, visitorOf(person));
 }
 
-function signInPage({ people }: PeoplePagesOptions, problem?: Problem): Promise<Response> {
+function signInPage(options: PeoplePagesOptions, problem?: Problem): Promise<Response> {
   return renderPage({
     title: "Sign in",
+    scripts: passkeyScripts(options),
     status: problem?.error.status ?? 200,
     ...(problem?.error.retryAfterSeconds !== undefined && { retryAfterSeconds: problem.error.retryAfterSeconds }),
     body: html`<h1>Welcome</h1>
-      ${entryForms({ base: "", policy: people.policy, invited: false, first: "sign-in", problem })}`,
+      ${entryForms({ base: "", people: options.people, invited: false, first: "sign-in", problem })}`,
   });
 }
 
 function rootRoutes(options: PeoplePagesOptions): PageRoute[] {
   const { people } = options;
-  const entering = (way: "sign-in" | "sign-up"): PageRoute => ({
+  const entering = (way: Way): PageRoute => ({
     method: "POST",
     path: `/${way}`,
     handle: async (visit) => {
@@ -90,9 +95,12 @@ function rootRoutes(options: PeoplePagesOptions): PageRoute[] {
       path: "/sign-in",
       handle: async ({ headers }) => ((await people.session(headers)) ? seeOther("/") : signInPage(options)),
     },
-    { method: "GET", path: "/sign-up", handle: () => Promise.resolve(seeOther("/sign-in")) },
-    entering("sign-in"),
-    entering("sign-up"),
+    ...(["/sign-up", "/passkey"] as const).map((path): PageRoute => ({
+      method: "GET",
+      path,
+      handle: () => Promise.resolve(seeOther("/sign-in")),
+    })),
+    ...waysOf(people).map(entering),
     {
       method: "POST",
       path: "/sign-out",
@@ -164,18 +172,15 @@ function doorRoutes(options: PeoplePagesOptions, door: Door): PageRoute[] {
       {
         title: door.title,
         status: problem?.error.status ?? 200,
+        scripts: passkeyScripts(options),
         body: html`<h1>${door.title}</h1>
           <p class="lead">${door.about}</p>
-          ${
-            person
-              ? signedInBody(door, person)
-              : entryForms({ base: door.path, policy: people.policy, invited: true, first: "sign-up", problem })
-          }`,
+          ${person ? signedInBody(door, person) : entryForms({ base: door.path, people, invited: true, first: "sign-up", problem })}`,
       },
       visitorOf(person),
     );
   };
-  const entering = (way: "sign-in" | "sign-up"): PageRoute => ({
+  const entering = (way: Way): PageRoute => ({
     method: "POST",
     path: `${door.path}/${way}`,
     handle: async (visit) => {
@@ -189,8 +194,7 @@ function doorRoutes(options: PeoplePagesOptions, door: Door): PageRoute[] {
   return [
     ...linkRoutes({ ...door, next: inside, cookie }),
     { method: "GET", path: inside, handle: (visit) => page(visit) },
-    entering("sign-in"),
-    entering("sign-up"),
+    ...waysOf(people).map(entering),
     {
       method: "POST",
       path: `${door.path}/accept`,
@@ -225,5 +229,5 @@ function unknown(door: Door): PlatformError {
 
 /** All of them, to be served by createSite. */
 export function peoplePages(options: PeoplePagesOptions): PageRoute[] {
-  return [...rootRoutes(options), ...DOORS.flatMap((door) => doorRoutes(options, door))];
+  return [...rootRoutes(options), ...passkeyRoutes(options), ...DOORS.flatMap((door) => doorRoutes(options, door))];
 }

@@ -12,12 +12,9 @@ import type { Store, Tx } from "../store/store.ts";
 import type { Trail } from "../trail/trail.ts";
 import { createAttempts, networkOf, SIGN_IN_BY_ADDRESS, SIGN_IN_BY_EMAIL, SIGN_UP_BY_ADDRESS } from "./attempts.ts";
 import { createAuth, PASSWORD_MAX, PASSWORD_MIN, type Visit } from "./auth.ts";
-import { createInvitations } from "./invitations.ts";
-
-export type Person = { readonly id: string; readonly name: string; readonly email: string; readonly role: Role };
-
-/** Who is signed in now, and the Set-Cookie headers that make it so. */
-export type SignedIn = { readonly person: Person; readonly cookies: readonly string[] };
+import { createInvitations, type Invitations } from "./invitations.ts";
+import { createPasskeys, type Passkeys } from "./passkeys.ts";
+import { PLAIN, type Person, type SignedIn } from "./person.ts";
 
 export type SignUpPolicy = "open" | "verified" | "invite";
 
@@ -34,6 +31,8 @@ export type PeopleOptions = {
 
 export type People = {
   readonly policy: SignUpPolicy;
+  /** Null where the public origin can have none: http off localhost, or an address instead of a name. */
+  readonly passkeys: Passkeys | null;
   /** The person whose session the Cookie header carries; null when there is none. */
   session(headers: Headers): Promise<Person | null>;
   /** @throws PlatformError sign_in_failed, too_many_tries, invalid_input */
@@ -55,8 +54,6 @@ export type People = {
   becomeOperator(person: Person, secret: string): Promise<void>;
 };
 
-// Neither control characters nor those that turn the direction of text: names stand beside buttons that people trust.
-const PLAIN = /^[^\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]+$/u;
 const email = z.string("missing").trim().max(254, "longer than 254 characters").pipe(z.email("not an e-mail address"));
 const credentials = z.object({ email, password: z.string("missing").min(1, "missing").max(1000, "too long") });
 const draft = z.object({
@@ -102,6 +99,35 @@ const personOf = (user: User): Person => ({
   role: user.role === "operator" ? "operator" : "person",
 });
 
+type Links = Pick<People, "operatorLink" | "invite" | "invitation" | "becomeOperator">;
+
+/** The links that let somebody in, or make them the operator. */
+function linksOf({ store, trail, url }: PeopleOptions, invitations: Invitations): Links {
+  return {
+    operatorLink: async () => {
+      const secret = await invitations.forOperator();
+      return secret === null ? null : `${url.origin}/operator#${secret}`;
+    },
+    invite: async (by) => {
+      const secret = await store.transaction(async (tx) => {
+        // Read again: the session says who somebody is, the row what they may do.
+        const row = await tx.selectFrom("person").select("role").where("id", "=", by.id).executeTakeFirst();
+        if (row?.role !== "operator") throw new PlatformError("forbidden", { message: "Only an operator invites people." });
+        await trail.append(tx, deedOf(store, by, "person:invite"));
+        return invitations.forPerson(tx, by.id);
+      });
+      return `${url.origin}/invitation#${secret}`;
+    },
+    invitation: async (secret) => (isSecret("mfo", secret) || isSecret("mfi", secret) ? invitations.peek(secret) : null),
+    becomeOperator: (person, secret) =>
+      store.transaction(async (tx) => {
+        if ((await invitations.consume(tx, secret)) !== "operator") throw unknownInvitation();
+        await tx.updateTable("person").set({ role: "operator" }).where("id", "=", person.id).execute();
+        await trail.append(tx, deedOf(store, person, "person:become-operator"));
+      }),
+  };
+}
+
 /** Opens the doors for people. The store's tables must stand. */
 export function createPeople(options: PeopleOptions): People {
   const { store, keys, trail, url, signUp: policy } = options;
@@ -129,11 +155,29 @@ export function createPeople(options: PeopleOptions): People {
     }
   };
 
+  /** What is over must not pile up; nobody can use it any more. */
+  const forget = () => store.db.deleteFrom("person_session").where("expiresAt", "<", new Date()).execute();
+
   const isTaken = async (email: string): Promise<boolean> =>
     (await store.db.selectFrom("person").select("id").where("email", "=", email.toLowerCase()).executeTakeFirst()) !== undefined;
 
+  const passkeys = createPasskeys({
+    store,
+    keys,
+    trail,
+    url,
+    attempts,
+    enter: async (userId, visit) => {
+      const proven = () => auth.api.signInProven({ body: { userId }, returnHeaders: true }) as Promise<Entered>;
+      const entered = await enter(visit, proven, () => Promise.resolve(undefined));
+      await forget();
+      return entered;
+    },
+  });
+
   return {
     policy,
+    passkeys,
     session: async (headers) => {
       if (!headers.has("cookie")) return null;
       const found = await auth.api.getSession({ headers: cookieOnly(headers) });
@@ -152,8 +196,7 @@ export function createPeople(options: PeopleOptions): People {
       });
       attempts.refund(SIGN_IN_BY_ADDRESS, network);
       attempts.refund(SIGN_IN_BY_EMAIL, addressee);
-      // What is over must not pile up; nobody can use it any more.
-      await store.db.deleteFrom("person_session").where("expiresAt", "<", new Date()).execute();
+      await forget();
       return entered;
     },
     signUp: async (given, invitation, address) => {
@@ -175,27 +218,7 @@ export function createPeople(options: PeopleOptions): People {
       const left = await auth.during(visit, () => auth.api.signOut({ headers: cookieOnly(headers), returnHeaders: true }));
       return { cookies: left.headers.getSetCookie() };
     },
-    operatorLink: async () => {
-      const secret = await invitations.forOperator();
-      return secret === null ? null : `${url.origin}/operator#${secret}`;
-    },
-    invite: async (by) => {
-      const secret = await store.transaction(async (tx) => {
-        // Read again: the session says who somebody is, the row what they may do.
-        const row = await tx.selectFrom("person").select("role").where("id", "=", by.id).executeTakeFirst();
-        if (row?.role !== "operator") throw new PlatformError("forbidden", { message: "Only an operator invites people." });
-        await trail.append(tx, deedOf(store, by, "person:invite"));
-        return invitations.forPerson(tx, by.id);
-      });
-      return `${url.origin}/invitation#${secret}`;
-    },
-    invitation: async (secret) => (isSecret("mfo", secret) || isSecret("mfi", secret) ? invitations.peek(secret) : null),
-    becomeOperator: (person, secret) =>
-      store.transaction(async (tx) => {
-        if ((await invitations.consume(tx, secret)) !== "operator") throw unknownInvitation();
-        await tx.updateTable("person").set({ role: "operator" }).where("id", "=", person.id).execute();
-        await trail.append(tx, deedOf(store, person, "person:become-operator"));
-      }),
+    ...linksOf(options, invitations),
   };
 }
 

@@ -7,6 +7,7 @@ export const ACTIONS = [
   "account:read",
   "account:end",
   "trail:read",
+  "logs:read",
   "tokens:write",
   "members:write",
   "workers:read",
@@ -25,3 +26,12 @@ export const AGENT_ACTIONS: readonly Action[] = ACTIONS.filter((action) => actio
 
 /** What the token of an account's owner may do. */
 export const OWNER_ACTIONS: readonly Action[] = ACTIONS;
+
+export type Grant = "everything" | "deploy" | "read";
+
+/** The steps in which an owner chooses what a token of theirs may do. */
+export const GRANTS: Readonly<Record<Grant, readonly Action[]>> = {
+  everything: OWNER_ACTIONS,
+  deploy: AGENT_ACTIONS.filter((action) => action !== "account:end"),
+  read: ACTIONS.filter((action) => action.endsWith(":read")),
+};

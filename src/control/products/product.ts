@@ -1,5 +1,6 @@
 // What every product provides, and what it is handed. Products never import each other: what one needs of
 // another it asks for by name through `context.product`.
+import type { Kysely } from "kysely";
 import type { Service, Unit } from "../../capsule/spec.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { AccountId } from "../../kernel/ids.ts";
@@ -9,6 +10,7 @@ import { accountRoute, type Method, type Route } from "../http/routes.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Action, ProductName } from "../permissions/actions.ts";
 import type { Principal, Resource } from "../permissions/authorize.ts";
+import type { Schema } from "../store/schema.ts";
 import type { Account, Store, Tx } from "../store/store.ts";
 import type { Trail } from "../trail/trail.ts";
 
@@ -44,6 +46,7 @@ export type ProductContext = {
 /** What a product adds to the account's process. */
 export type Composition = {
   readonly services: readonly Service[];
+  readonly fronts: Unit["fronts"];
   readonly ingress: Unit["ingress"];
   /** Hashes of every uploaded file that must stay on disk. */
   readonly keep: { readonly code: readonly string[]; readonly assets: readonly string[] };
@@ -82,6 +85,28 @@ export type AssetLedger = {
   redeem(writer: { readonly account: AccountId; readonly epoch: number }, script: string, token: string): Promise<AssetFile[]>;
 };
 
+/** What a host label of the account leads to. */
+export type Addressed =
+  | { readonly kind: "nothing" }
+  /** The spec as the rows stand has it. */
+  | { readonly kind: "served" }
+  /** The spec lacks it until it is woken. */
+  | { readonly kind: "asleep" }
+  | { readonly kind: "unavailable"; readonly reason: string; readonly retryAfterSeconds: number };
+
+/** Who answers at the labels of an account; `name` is a label without the account's own part. */
+export type Labels = {
+  /** Reads alone and little: anybody may ask for anything. */
+  find(db: Kysely<Schema>, account: AccountId, name: string): Promise<Addressed>;
+  /** Brings what is asleep into the next spec; decides anew inside the transaction, and writes nothing for anything else. */
+  wake(tx: Tx, account: Account, name: string): Promise<Addressed>;
+  /**
+   * Takes what was woken out of the next spec: the process came to grief, perhaps over it.
+   * @returns whether there was anything
+   */
+  rest(tx: Tx, account: AccountId): Promise<boolean>;
+};
+
 export type Product = {
   readonly name: ProductName;
   readonly routes: readonly Route[];
@@ -95,13 +120,15 @@ export type Product = {
   compose(tx: Tx, account: Account): Promise<Composition>;
   /** Hashes of the static files that the product's resources hold; absent where a product holds none. */
   readonly assetsInUse?: (tx: Tx, account: AccountId) => Promise<ReadonlySet<string>>;
+  /** Absent where a product answers at no label. */
+  readonly labels?: Labels;
   /** Present on the assets product alone. */
   readonly assets?: AssetLedger;
   /** Deletes every row of the account. Idempotent: a second call finds nothing. */
   teardown(tx: Tx, account: AccountId): Promise<{ readonly removed: number }>;
 };
 
-export const NOTHING: Composition = { services: [], ingress: [], keep: { code: [], assets: [] } };
+export const NOTHING: Composition = { services: [], fronts: [], ingress: [], keep: { code: [], assets: [] } };
 
 type Asked = readonly [Method, `/accounts/:account${string}`, Action];
 

@@ -4,6 +4,8 @@ import type { Migration } from "kysely/migration";
 import { accountsMigration } from "./migrations/0001-accounts.ts";
 import { workersMigration } from "./migrations/0002-workers.ts";
 import { peopleMigration } from "./migrations/0003-people.ts";
+import { trafficMigration } from "./migrations/0004-traffic.ts";
+import { passkeysMigration } from "./migrations/0005-passkeys.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -11,5 +13,7 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0001-accounts": accountsMigration(dialect),
     "0002-workers": workersMigration(dialect),
     "0003-people": peopleMigration(dialect),
+    "0004-traffic": trafficMigration,
+    "0005-passkeys": passkeysMigration(dialect),
   };
 }

@@ -60,6 +60,8 @@ export type TokenTable = {
   created_at: number;
   expires_at: number | null;
   ended_at: number | null;
+  /** To the minute; null before its first use. */
+  last_used_at: number | null;
 };
 
 export type ChallengeTable = { id: string; expires_at: number };
@@ -93,8 +95,8 @@ export type WorkerTable = {
   previews_enabled: number;
   /** JSON, sealed: tags, observability, logpush, tailConsumers. */
   settings: Sealed;
-  /** The version that serves. */
-  active_version_id: string;
+  /** JSON: [{ version_id, percentage }], the versions that serve, newest first. */
+  traffic: string;
   latest_version_id: string;
   /** Numbers given so far: one is never given twice, as services of the process are named by them. */
   versions_made: number;
@@ -122,6 +124,10 @@ export type WorkerVersionTable = {
   sealed: Sealed;
   /** JSON: the static files; null without. */
   assets: string | null;
+  /** Part of a preview's host name; of several versions with one alias the newest has it. */
+  alias: string | null;
+  /** When its preview was first visited, which brought it into the process; null when that is not why it is there. */
+  previewed_at: number | null;
 };
 
 export type WorkerDeploymentTable = {
@@ -166,6 +172,27 @@ export type Role = "person" | "operator";
 export type PersonTable = { id: string; name: string; email: string; role: Role };
 export type PersonSessionTable = { id: string; userId: string; expiresAt: ColumnType<Date | string, never, never> };
 
+/** Its password, where `password` is not null. */
+export type PersonCredentialTable = { id: string; userId: string; password: string | null };
+
+export type PersonPasskeyTable = {
+  id: string;
+  person_id: string;
+  /** Base64url, as the authenticator gave it. */
+  credential_id: string;
+  /** COSE. */
+  public_key: ColumnType<Uint8Array, Uint8Array, never>;
+  /** Signatures so far as the authenticator counts them; 0 for ever where it does not. */
+  counter: number;
+  /** JSON: string[]. */
+  transports: string;
+  /** 1 where it is kept in sync between devices. */
+  backed_up: number;
+  name: string;
+  created_at: number;
+  last_used_at: number | null;
+};
+
 /** A link that lets one person sign up; the row is gone once it was used. */
 export type PersonInvitationTable = {
   /** HMAC of the link's secret. */
@@ -190,5 +217,7 @@ export type Schema = {
   asset_sessions: AssetSessionTable;
   person: PersonTable;
   person_session: PersonSessionTable;
+  person_credential: PersonCredentialTable;
+  person_passkeys: PersonPasskeyTable;
   person_invitations: PersonInvitationTable;
 };

@@ -9,6 +9,8 @@ import type { AccountTable, TokenTable } from "../store/schema.ts";
 import type { Store, Tx } from "../store/store.ts";
 
 export type NewToken = {
+  /** Where the caller has chosen one; 32 hex. */
+  readonly id?: string;
   readonly account: AccountId;
   /** The owner it is made for; null for the agent's. */
   readonly person: string | null;
@@ -24,10 +26,17 @@ export type Tokens = {
   issue(tx: Tx, token: NewToken): Promise<{ readonly id: string; readonly secret: string }>;
   /** @throws PlatformError token_refused, saying whether the token or its account ended */
   lookUp(secret: string): Promise<Principal>;
+  /** For what goes on after the call that was authorized. An id that is not in the answer is of no token any more. */
+  standing(ids: readonly string[]): Promise<Map<string, Standing>>;
 };
 
 type Row = Selectable<TokenTable> &
   Pick<Selectable<AccountTable>, "state" | "auth_epoch" | "end_reason"> & { account_expires_at: number | null };
+
+/** Whether a token still opens anything, and until when at the latest; `why` is a sentence for its holder. */
+export type Standing =
+  | { readonly stands: true; readonly epoch: number; readonly untilMs: number | null }
+  | { readonly stands: false; readonly why: string };
 
 const refused = (message: string, next?: string): PlatformError =>
   new PlatformError("token_refused", next === undefined ? { message } : { message, next });
@@ -43,21 +52,46 @@ function checkLife(row: Row, nowMs: number): void {
       "Ask the person who claimed it for a new token.",
     );
   }
-  if (row.epoch !== row.auth_epoch || row.ended_at !== null) throw refused("This token was ended.");
-  if (row.expires_at !== null && row.expires_at <= nowMs) throw refused("This token has expired.");
+  // Only an account with an owner goes on without this token.
+  const next = row.state === "claimed" ? "Ask the account's owner for a new token." : undefined;
+  if (row.epoch !== row.auth_epoch || row.ended_at !== null) throw refused("This token was ended.", next);
+  if (row.expires_at !== null && row.expires_at <= nowMs) throw refused("This token has expired.", next);
+}
+
+function standingOf(row: Row, nowMs: number): Standing {
+  try {
+    checkLife(row, nowMs);
+  } catch (error) {
+    if (error instanceof PlatformError) return { stands: false, why: error.message };
+    throw error;
+  }
+  const ends = [row.expires_at, row.account_expires_at].filter((end) => end !== null);
+  return { stands: true, epoch: row.epoch, untilMs: ends.length === 0 ? null : Math.min(...ends) };
 }
 
 /** What this code does not know grants nothing: an action that a later version took away, or an earlier one lacks. */
-function readPermissions(json: string): Permission[] {
+export function readPermissions(json: string): Permission[] {
   const rows: unknown = JSON.parse(json);
   return Array.isArray(rows) ? rows.flatMap((row) => permission.safeParse(row).data ?? []) : [];
 }
 
-export function openTokens(options: { readonly store: Store; readonly keys: Keys }): Tokens {
-  const { store, keys } = options;
+export type TokensOptions = {
+  readonly store: Store;
+  readonly keys: Keys;
+  /** Hears of every look-up that succeeds; must cost next to nothing. */
+  readonly used?: (token: string) => void;
+};
+
+export function openTokens({ store, keys, used }: TokensOptions): Tokens {
+  const rows = () =>
+    store.db
+      .selectFrom("tokens")
+      .innerJoin("accounts", "accounts.id", "tokens.account_id")
+      .selectAll("tokens")
+      .select(["accounts.state", "accounts.auth_epoch", "accounts.end_reason", "accounts.expires_at as account_expires_at"]);
   return {
     issue: async (tx, token) => {
-      const id = newId();
+      const id = token.id ?? newId();
       const secret = newSecret("mft");
       await tx
         .insertInto("tokens")
@@ -76,21 +110,17 @@ export function openTokens(options: { readonly store: Store; readonly keys: Keys
           created_at: store.clock.now(),
           expires_at: token.expiresAtMs,
           ended_at: null,
+          last_used_at: null,
         })
         .execute();
       return { id, secret };
     },
     lookUp: async (secret) => {
       if (!isSecret("mft", secret)) throw refused("This is not a token of this installation.");
-      const row = await store.db
-        .selectFrom("tokens")
-        .innerJoin("accounts", "accounts.id", "tokens.account_id")
-        .selectAll("tokens")
-        .select(["accounts.state", "accounts.auth_epoch", "accounts.end_reason", "accounts.expires_at as account_expires_at"])
-        .where("tokens.hash", "=", keys.lookupHash(secret))
-        .executeTakeFirst();
+      const row = await rows().where("tokens.hash", "=", keys.lookupHash(secret)).executeTakeFirst();
       if (!row) throw refused("This token is unknown here, or its account has ended.");
       checkLife(row, store.clock.now());
+      used?.(row.id);
       return {
         kind: row.person_id === null ? "agent" : "person",
         account: row.account_id,
@@ -102,6 +132,11 @@ export function openTokens(options: { readonly store: Store; readonly keys: Keys
         expiresAtMs: row.expires_at,
         permissions: readPermissions(row.permissions),
       };
+    },
+    standing: async (ids) => {
+      const found = await rows().where("tokens.id", "in", ids).execute();
+      const now = store.clock.now();
+      return new Map(found.map((row) => [row.id, standingOf(row, now)]));
     },
   };
 }

@@ -20,9 +20,14 @@ export type CapsuleHostOptions = {
 export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion }: CapsuleHostOptions): CapsuleHost {
   return {
     missing: (account, kind, hashes) => files.missing(account, kind, hashes),
-    put: (account, kind, hash, bytes) => supervisor.writing(account, () => files.put(account, kind, hash, bytes)),
+    put: (account, kind, hash, bytes) => {
+      // Files of a site may come long before a deploy, or without one.
+      if (kind === "code") supervisor.expect(account);
+      return supervisor.writing(account, () => files.put(account, kind, hash, bytes));
+    },
     validate: async (trial) => {
       supervisor.refuseEnded(trial.account);
+      supervisor.expect(trial.account);
       return trials.validate(trial);
     },
     apply: (spec) => supervisor.apply(spec),

@@ -8,7 +8,7 @@ import type { AccountId } from "../../kernel/ids.ts";
 import type { Capsules, InnerDoor, Passed } from "../contract.ts";
 import { clientAddresses } from "../../kernel/client-address.ts";
 import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
-import { newRay, readRequestHeaders, state, type RequestHeaders } from "./headers.ts";
+import { newRay, readRequestHeaders, requestHead, state } from "./headers.ts";
 import { readHost } from "./host-name.ts";
 import { hasBody } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
@@ -79,23 +79,15 @@ function readTarget(incoming: IncomingMessage, hosts: number): Target | string {
   return { ...absolute, scheme: undefined };
 }
 
-function framed(headers: RequestHeaders, incoming: IncomingMessage, upgrade: boolean): { flat: string[]; hasBody: boolean } {
-  const { flat } = headers;
-  if (upgrade) {
-    flat.push("Connection", "Upgrade", "Upgrade", "websocket");
-    return { flat, hasBody: false };
-  }
-  const length = incoming.headers["content-length"];
-  if (incoming.headers["transfer-encoding"] !== undefined) flat.push("Transfer-Encoding", "chunked");
-  // Node would announce a chunked body for these.
-  else if (length === undefined && /^(POST|PUT|PATCH)$/.test(incoming.method ?? "")) flat.push("Content-Length", "0");
-  return { flat, hasBody: hasBody(incoming) };
-}
-
-/** A Worker names the host in the URL alone: what it writes into Host must not tell the callee another story. */
-function nameHost(flat: string[], authority: string): void {
-  for (let at = flat.length - 2; at >= 0; at -= 2) if (flat[at]?.toLowerCase() === "host") flat.splice(at, 2);
-  flat.push("Host", authority);
+/** Header lines by which the next hop finds the body's end. The length itself is passed on as the caller wrote it. */
+function framing(incoming: IncomingMessage, upgrade: boolean): string {
+  if (upgrade) return "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+  const kept = "Connection: keep-alive\r\n";
+  const { method, headers } = incoming;
+  if (headers["transfer-encoding"] !== undefined) return `${kept}Transfer-Encoding: chunked\r\n`;
+  // Where a body is usual, its absence is said.
+  const bodyUsual = method === "POST" || method === "PUT" || method === "PATCH";
+  return bodyUsual && headers["content-length"] === undefined ? `${kept}Content-Length: 0\r\n` : kept;
 }
 
 const asksForWebSocket = (incoming: IncomingMessage): boolean =>
@@ -121,7 +113,7 @@ export function createEdge(options: EdgeOptions): Edge {
   };
 
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, upgrade: Asked["upgrade"], from: AccountId | null): void => {
-    const headers = readRequestHeaders(incoming.rawHeaders, incoming.headers.connection, options);
+    const headers = readRequestHeaders(incoming.rawHeaders, incoming.headers.connection, options, from === null);
     const target = from === null ? readTarget(incoming, headers.hosts) : (readAbsolute(incoming.url ?? "") ?? "The URL cannot be read");
     if (typeof target === "string") return refuse(incoming, outgoing, pages.malformed(target));
     // Announced but never sent on, a body would swallow what comes after it.
@@ -134,25 +126,27 @@ export function createEdge(options: EdgeOptions): Edge {
     const ray = newRay();
     const peer = incoming.socket.remoteAddress ?? "";
     const told = from === null && clients.trusts(peer) ? headers.forwardedProto?.toLowerCase() : undefined;
-    const framing = framed(headers, incoming, upgrade !== null);
-    const { flat } = framing;
-    if (from !== null) nameHost(flat, target.authority);
     const statement = {
       address: from === null ? clients.of(peer, headers.forwardedFor) : WORKER_ADDRESS,
       scheme: target.scheme ?? (told === "http" || told === "https" ? told : publicScheme),
       ray,
       cf: cf(incoming.httpVersion, headers.acceptEncoding),
     } as const;
-    state(flat, statement, options);
+    // A Worker names the host in the URL alone: what it writes into Host must not tell the callee another story.
+    const host = from === null ? "" : `Host: ${target.authority}\r\n`;
+    const own = host + state(statement, options) + framing(incoming, upgrade !== null);
+    const head = requestHead(incoming.method ?? "", target.path, headers.lines, own);
+    if (head === null)
+      return refuse(incoming, outgoing, pages.malformed("The request target or a header holds a character that it cannot"));
     const asked: Asked = {
       label: addressed.label,
+      choice: headers.choice,
       host: addressed.host,
-      path: target.path,
       url: `${statement.scheme}://${target.authority}${target.path}`,
       address: statement.address,
       ray,
-      headers: flat,
-      hasBody: framing.hasBody,
+      head,
+      hasBody: upgrade === null && hasBody(incoming),
       upgrade,
     };
     new Exchange(exchange, asked, incoming, outgoing).start();

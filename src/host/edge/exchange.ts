@@ -1,14 +1,17 @@
 // One request on its way through a Worker: held until the capsule is hot, sent, answered, its lease given back
 // exactly once. It is sent again only where it certainly did not reach the Worker the first time.
-import { request, type ClientRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Log } from "../../kernel/log.ts";
-import type { Answerer, Capsules, Concern, Lease, Passed } from "../contract.ts";
+import type { Answerer, Capsules, Choice, Concern, Lease, Passed } from "../contract.ts";
 import { onAbort } from "./cut.ts";
 import { responseHeaders } from "./headers.ts";
 import { endOnceRead } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
+import type { Connection, Receiver, UpstreamFailure } from "./pool.ts";
+import type { ResponseHead } from "./response-parser.ts";
 import { joinSockets } from "./tunnel.ts";
+import { upload } from "./upload.ts";
 
 /** How a request ended, for metrics: the Worker's answer, the edge's own, or no answer. */
 export type Outcome = "proxied" | "page" | "cut" | "upgraded";
@@ -25,16 +28,16 @@ export type ExchangeOptions = {
 
 export type Asked = {
   readonly label: string;
+  readonly choice: Choice;
   /** Without port, lower case. */
   readonly host: string;
-  readonly path: string;
   /** As the Worker sees it. */
   readonly url: string;
   /** Of the caller. */
   readonly address: string;
   readonly ray: string;
-  /** Flat and complete but for framing and connection. */
-  readonly headers: readonly string[];
+  /** As it is sent to the capsule. */
+  readonly head: string;
   readonly hasBody: boolean;
   readonly upgrade: { readonly socket: Socket; readonly head: Buffer } | null;
 };
@@ -44,7 +47,11 @@ const MAX_ONE_WRITE_BYTES = 8192;
 /** Waits before a Worker that refused the connection is asked for again: its process has just died. */
 const REFUSED_WAITS_MS = [0, 50, 200, 500];
 
-export class Exchange {
+function destroyThis(this: ServerResponse): void {
+  this.destroy();
+}
+
+export class Exchange implements Receiver {
   readonly #options: ExchangeOptions;
   readonly #asked: Asked;
   readonly #incoming: IncomingMessage;
@@ -52,7 +59,9 @@ export class Exchange {
   readonly #startedAtMs = performance.now();
   #lease: Lease | undefined;
   #forget: (() => void)[] = [];
-  #upstream: ClientRequest | undefined;
+  /** Only while the request is on it: afterwards it serves others. */
+  #connection: Connection | undefined;
+  #tunnel: Socket | undefined;
   #outcome: Outcome = "cut";
   #refusals = 0;
   #resets = 0;
@@ -62,6 +71,13 @@ export class Exchange {
   #concern: Concern | undefined;
   #cpuMs: number | null = null;
   #end: Passed["end"] = "canceled";
+  /** Length of the body that the Worker announced. */
+  #length: number | null = null;
+  /** Bytes of the body were written, or its end. */
+  #flowing = false;
+  #flushing = false;
+  /** The caller reads slower than the Worker writes. */
+  #draining = false;
   /** The Worker's response has come to its end, or the edge's own page was sent. */
   #whole = false;
   #over = false;
@@ -72,7 +88,7 @@ export class Exchange {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
     outgoing.on("close", () => this.#close());
-    outgoing.on("error", () => outgoing.destroy());
+    outgoing.on("error", destroyThis);
   }
 
   /** Starts the request on its way. */
@@ -86,7 +102,7 @@ export class Exchange {
   async #open(): Promise<void> {
     let answerer: Answerer;
     try {
-      answerer = await this.#options.capsules.open(this.#asked.label);
+      answerer = await this.#options.capsules.open(this.#asked.label, this.#asked.choice);
     } catch (error) {
       this.#options.log.error({ err: error, label: this.#asked.label }, "a capsule could not be asked for");
       answerer = { kind: "unavailable", reason: "The Worker could not be started.", retryAfterSeconds: 5 };
@@ -125,105 +141,108 @@ export class Exchange {
     // A handshake is a request, which a redeploy lets finish; the socket that it makes is cut at once.
     if (this.#asked.upgrade !== null) this.#forget.push(onAbort(lease.replaced, () => this.#outcome === "upgraded" && this.#cut()));
     if (this.#over) return;
-    const { path, headers, hasBody, upgrade } = this.#asked;
-    const upstream = request({
-      // A reset connection was stale, and so may the others of the pool be.
-      agent: this.#resets > 0 ? false : lease.agent,
-      socketPath: lease.socketPath,
-      method: this.#incoming.method,
-      path,
-      headers,
-      setHost: false,
-    });
-    this.#upstream = upstream;
-    upstream.on("response", (response) => this.#answer(response));
-    upstream.on("error", (error: NodeJS.ErrnoException) => this.#failed(upstream, error));
-    if (upgrade !== null) upstream.on("upgrade", (response, socket, head) => this.#switch(response, socket, head));
-    if (hasBody) upstream.once("socket", (socket) => whenConnected(socket, () => this.#pump(upstream)));
-    else upstream.end();
+    const { head, hasBody, upgrade } = this.#asked;
+    const isHead = this.#incoming.method === "HEAD";
+    // A reset connection was stale, and so may the others of the pool be.
+    const request = { head, isHead, hasBody, upgrade: upgrade !== null, fresh: this.#resets > 0 };
+    this.#connection = lease.pool.connect(request);
+    this.#connection.send(request, this);
   }
 
   /** Streams the caller's body; from here on the request is never sent again. */
-  #pump(upstream: ClientRequest): void {
-    if (this.#over || upstream.destroyed) return;
+  connected(): void {
+    const connection = this.#connection;
+    if (!this.#asked.hasBody || connection === undefined) return;
     this.#bodyStarted = true;
-    const incoming = this.#incoming;
-    if (incoming.headers.expect !== undefined) this.#outgoing.writeContinue();
-    upstream.flushHeaders();
-    incoming.on("data", (chunk: Buffer) => {
-      if (!upstream.destroyed && !upstream.write(chunk)) incoming.pause();
-    });
-    upstream.on("drain", () => incoming.resume());
-    // A Worker that has closed its side must not leave the caller's connection full of unread body.
-    upstream.on("close", () => incoming.resume());
-    incoming.on("end", () => upstream.end());
+    if (this.#incoming.headers.expect !== undefined) this.#outgoing.writeContinue();
+    upload(this.#incoming, connection);
   }
 
-  #answer(response: IncomingMessage): void {
-    const outgoing = this.#outgoing;
+  drained(): void {
+    this.#incoming.resume();
+  }
+
+  head(response: ResponseHead): void {
     this.#answered = true;
     this.#outcome = "proxied";
-    const { host, ray, hasBody } = this.#asked;
-    const headers = responseHeaders(response.rawHeaders, response.headers.connection, host, ray);
+    this.#length = response.length;
+    const { host, ray } = this.#asked;
+    const headers = responseHeaders(response.raw, response.connection, host, ray);
     try {
-      outgoing.writeHead(response.statusCode ?? 502, response.statusMessage ?? "", headers);
+      this.#outgoing.writeHead(response.status, response.reason, headers);
     } catch (error) {
-      // A process that has been taken over may write what no header can hold.
+      // Node has the last word on what a head can hold.
       this.#options.log.warn({ err: error, account: this.#lease?.account }, "a Worker's response cannot be passed on");
       this.#cut();
-      return;
     }
-    const length = Number(response.headers["content-length"]);
-    let sent = false;
-    response.on("data", (chunk: Buffer) => {
-      if (!sent && !hasBody && chunk.length === length && length <= MAX_ONE_WRITE_BYTES) {
-        // Node joins a text, but not a buffer, with the head before it: one packet. Latin-1 keeps every byte.
-        sent = true;
-        outgoing.end(chunk.toString("latin1"), "latin1");
-        return;
-      }
-      sent = true;
-      if (!outgoing.write(chunk)) response.pause();
-    });
-    outgoing.on("drain", () => response.resume());
-    response.on("end", () => {
-      sent = true;
-      this.#whole = true;
-      this.#end = "answered";
-      if (!outgoing.writableEnded) endOnceRead(this.#incoming, outgoing);
-    });
-    response.on("error", () => {
-      if (!this.#over && !this.#whole) this.#end = "lost";
-      outgoing.destroy();
-    });
-    // Headers usually leave with the first bytes of the body; an event stream may have none for long.
+  }
+
+  body(bytes: Buffer): boolean {
+    const outgoing = this.#outgoing;
+    if (!this.#flowing && !this.#asked.hasBody && bytes.length === this.#length && bytes.length <= MAX_ONE_WRITE_BYTES) {
+      // Node joins a text, but not a buffer, with the head before it: one packet. Latin-1 keeps every byte.
+      this.#flowing = true;
+      outgoing.end(bytes.toString("latin1"), "latin1");
+      return true;
+    }
+    this.#flowing = true;
+    // A copy, as these bytes are written over by the next read.
+    if (outgoing.write(Buffer.from(bytes))) return true;
+    // One read may hold many chunks.
+    if (!this.#draining) outgoing.once("drain", () => this.#drained());
+    this.#draining = true;
+    return false;
+  }
+
+  #drained(): void {
+    this.#draining = false;
+    this.#connection?.resume();
+  }
+
+  /** Headers usually leave with the first bytes of the body; an event stream may have none for long. */
+  paused(): void {
+    if (this.#flowing || this.#flushing || !this.#answered) return;
+    this.#flushing = true;
     setImmediate(() => {
-      if (!sent && !this.#over) outgoing.flushHeaders();
+      if (!this.#flowing && !this.#over) this.#outgoing.flushHeaders();
     });
   }
 
-  #switch(response: IncomingMessage, upstream: Socket, head: Buffer): void {
+  ended(): void {
+    this.#connection = undefined;
+    this.#flowing = true;
+    this.#whole = true;
+    this.#end = "answered";
+    if (!this.#outgoing.writableEnded) endOnceRead(this.#incoming, this.#outgoing);
+  }
+
+  switched(head: ResponseHead, upstream: Socket, rest: Buffer): void {
+    this.#connection = undefined;
     const { upgrade, host, ray } = this.#asked;
     if (upgrade === null || this.#over) {
       upstream.destroy();
       return;
     }
+    this.#tunnel = upstream;
     this.#answered = true;
     this.#end = "answered";
     this.#outcome = "upgraded";
-    const flat = responseHeaders(response.rawHeaders, undefined, host, ray);
+    const flat = responseHeaders(head.raw, undefined, host, ray);
     let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`;
     for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
     this.#outgoing.detachSocket(upgrade.socket);
     // The response object is done with; the socket's end is the exchange's end from now on.
     upgrade.socket.once("close", () => this.#close());
     upgrade.socket.write(`${text}\r\n`, "latin1");
-    joinSockets(upgrade.socket, upgrade.head, upstream, head, { halfOpen: false });
+    joinSockets(upgrade.socket, upgrade.head, upstream, rest, { halfOpen: false });
     if (this.#lease?.replaced.aborted === true) upgrade.socket.destroySoon();
   }
 
-  #failed(upstream: ClientRequest, error: NodeJS.ErrnoException): void {
-    if (this.#over || upstream !== this.#upstream) return;
+  failed({ error, refused, stale }: UpstreamFailure): void {
+    this.#connection = undefined;
+    if (this.#over) return;
+    // Of a caller's body the rest is read and thrown away.
+    if (this.#bodyStarted) this.#incoming.resume();
     if (this.#answered) {
       // Too late to say anything: a body cut short must look like one.
       if (this.#whole) return;
@@ -231,13 +250,12 @@ export class Exchange {
       this.#outgoing.destroy();
       return;
     }
-    if (error.syscall === "connect" && !this.#bodyStarted && this.#refusals < REFUSED_WAITS_MS.length) {
+    if (refused && !this.#bodyStarted && this.#refusals < REFUSED_WAITS_MS.length) {
       this.#again(REFUSED_WAITS_MS[this.#refusals++] ?? 0);
       return;
     }
-    const stale = upstream.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
-    const repeatable = !this.#asked.hasBody && /^(GET|HEAD)$/.test(this.#incoming.method ?? "");
-    if (stale && repeatable && this.#resets === 0) {
+    const { method } = this.#incoming;
+    if (stale && !this.#asked.hasBody && (method === "GET" || method === "HEAD") && this.#resets === 0) {
       this.#resets += 1;
       this.#again(0);
       return;
@@ -257,7 +275,9 @@ export class Exchange {
   #cut(): void {
     this.#outcome = "cut";
     this.#end = "lost";
-    this.#upstream?.destroy();
+    this.#connection?.destroy();
+    this.#connection = undefined;
+    this.#tunnel?.destroy();
     if (this.#asked.upgrade === null) this.#outgoing.destroy();
     else this.#asked.upgrade.socket.destroy();
     this.#close();
@@ -275,9 +295,8 @@ export class Exchange {
     // A response that gave its socket to a WebSocket closes too: not the end of the exchange.
     if (this.#over || (this.#outcome === "upgraded" && this.#asked.upgrade?.socket.destroyed === false)) return;
     this.#over = true;
-    const whole = this.#outgoing.writableFinished && this.#upstream?.writableFinished !== false;
-    // Joined sockets close each other, once what was received has gone out.
-    if (!whole && this.#outcome !== "upgraded") this.#upstream?.destroy();
+    this.#connection?.destroy();
+    this.#connection = undefined;
     this.#cpuMs = this.#lease?.cpuMs() ?? null;
     this.#release();
     const status = this.#outcome === "upgraded" ? 101 : this.#answered ? this.#outgoing.statusCode : 0;
@@ -287,13 +306,8 @@ export class Exchange {
   }
 
   #pass({ account, origin }: Concern, status: number, wallMs: number): void {
-    const { ray, url, address, headers } = this.#asked;
+    const { ray, url, address, head } = this.#asked;
     const method = this.#incoming.method ?? "";
-    this.#options.onPassed({ account, origin, ray, method, url, address, headers, status, wallMs, end: this.#end, cpuMs: this.#cpuMs });
+    this.#options.onPassed({ account, origin, ray, method, url, address, head, status, wallMs, end: this.#end, cpuMs: this.#cpuMs });
   }
-}
-
-function whenConnected(socket: Socket, then: () => void): void {
-  if (socket.connecting) socket.once("connect", then);
-  else then();
 }

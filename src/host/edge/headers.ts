@@ -1,6 +1,8 @@
 // What passes between a caller and a Worker. Headers by which the platform speaks to Workers are never taken
 // from a caller or a Worker, hop-by-hop ones end here, and a response can set cookies for its own host only.
 import { randomFillSync } from "node:crypto";
+import type { Choice } from "../contract.ts";
+import { FIELD_LINES } from "./field-lines.ts";
 import { HOP_BY_HOP } from "../hop-by-hop.ts";
 
 /** What the platform says about a request, in place of whatever the caller wrote. */
@@ -18,6 +20,12 @@ export type HeaderNames = {
   readonly forwardedProtoHeader: string;
 };
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Of the hosted original: a caller's say in which version answers. */
+const VERSION_KEY = "cloudflare-workers-version-key";
+const VERSION_OVERRIDES = "cloudflare-workers-version-overrides";
+
 const REPLACED = new Set(["cdn-loop", "expect", "forwarded", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-real-ip"]);
 const FORBIDDEN_RESPONSE = new Set([...HOP_BY_HOP, "server", "cf-ray"]);
 
@@ -28,46 +36,72 @@ function declaredHops(connection: string | undefined): ReadonlySet<string> | und
 }
 
 export type RequestHeaders = {
-  /** Name, value, name, value, …; without hop-by-hop headers and framing of our own making. */
-  readonly flat: string[];
+  /** Header lines, each with its CRLF; without hop-by-hop headers and framing of our own making. */
+  readonly lines: string;
   readonly hosts: number;
   readonly forwardedFor: string | undefined;
   readonly forwardedProto: string | undefined;
   readonly acceptEncoding: string | undefined;
+  /** What the caller says about the version that is to answer; the Worker sees it too. */
+  readonly choice: Choice;
 };
 
-/** Copies a caller's headers, leaving out everything that is not theirs to say. */
-export function readRequestHeaders(raw: readonly string[], connection: string | undefined, names: HeaderNames): RequestHeaders {
+/**
+ * Copies a caller's headers, leaving out everything that is not theirs to say.
+ *
+ * @param keepHost false where the host is named otherwise: it is counted and left out
+ */
+export function readRequestHeaders(
+  raw: readonly string[],
+  connection: string | undefined,
+  names: HeaderNames,
+  keepHost: boolean,
+): RequestHeaders {
   const declared = declaredHops(connection);
-  const flat: string[] = [];
+  let lines = "";
   let hosts = 0;
   let forwardedFor: string | undefined;
   let forwardedProto: string | undefined;
   let acceptEncoding: string | undefined;
+  const choice: Mutable<Choice> = {};
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
     const lower = name.toLowerCase();
-    if (lower === "host") hosts += 1;
-    else if (lower === "x-forwarded-for") forwardedFor = forwardedFor === undefined ? value : `${forwardedFor},${value}`;
+    if (lower === "host") {
+      hosts += 1;
+      if (!keepHost) continue;
+    } else if (lower === "x-forwarded-for") forwardedFor = forwardedFor === undefined ? value : `${forwardedFor},${value}`;
     else if (lower === "x-forwarded-proto") forwardedProto = value;
     else if (lower === "accept-encoding") acceptEncoding = value;
+    else if (lower === VERSION_KEY) choice.key = choice.key === undefined ? value : `${choice.key}, ${value}`;
+    else if (lower === VERSION_OVERRIDES) choice.overrides = choice.overrides === undefined ? value : `${choice.overrides}, ${value}`;
     // Framing is not a caller's to declare away.
     const hop = HOP_BY_HOP.has(lower) || (declared?.has(lower) === true && lower !== "host" && lower !== "content-length");
     if (hop || REPLACED.has(lower) || lower.startsWith("cf-") || lower.startsWith("x-forwarded-") || lower.startsWith("mayfly-")) continue;
     if (lower === names.cfBlobHeader || lower === names.forwardedProtoHeader) continue;
-    flat.push(name, value);
+    lines += `${name}: ${value}\r\n`;
   }
-  return { flat, hosts, forwardedFor, forwardedProto, acceptEncoding };
+  return { lines, hosts, forwardedFor, forwardedProto, acceptEncoding, choice };
 }
 
-/** Adds what the platform says; the names and their meaning are those of Cloudflare's HTTP request headers. */
-export function state(flat: string[], statement: Statement, names: HeaderNames): void {
-  const { address, scheme, ray, cf } = statement;
-  flat.push("CF-Connecting-IP", address, "CF-IPCountry", "XX", "CF-Ray", ray, "CF-Visitor");
-  flat.push(scheme === "https" ? '{"scheme":"https"}' : '{"scheme":"http"}', "X-Real-IP", address, "X-Forwarded-For", address);
-  flat.push("X-Forwarded-Proto", scheme, names.cfBlobHeader, cf);
-  if (names.forwardedProtoHeader !== "x-forwarded-proto") flat.push(names.forwardedProtoHeader, scheme);
+/** What the platform says, as header lines; the names and their meaning are those of Cloudflare's HTTP request headers. */
+export function state({ address, scheme, ray, cf }: Statement, names: HeaderNames): string {
+  const proto = names.forwardedProtoHeader === "x-forwarded-proto" ? "" : `${names.forwardedProtoHeader}: ${scheme}\r\n`;
+  return `CF-Connecting-IP: ${address}\r\nCF-IPCountry: XX\r\nCF-Ray: ${ray}\r\nCF-Visitor: {"scheme":"${scheme}"}\r\nX-Real-IP: ${address}\r\nX-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${names.cfBlobHeader}: ${cf}\r\n${proto}`;
+}
+
+const TARGET = /^\/[\x21-\x7e\x80-\xff]*$/;
+
+/**
+ * The head of a request as it is sent to a capsule, or null when what the caller wrote would not be one line and its
+ * headers: what a parser let through must not become two requests here.
+ *
+ * @param lines what came from the caller; @param own what is ours
+ */
+export function requestHead(method: string, path: string, lines: string, own: string): string | null {
+  if (!TARGET.test(path) || !FIELD_LINES.test(lines)) return null;
+  return `${method} ${path} HTTP/1.1\r\n${lines}${own}\r\n`;
 }
 
 /**

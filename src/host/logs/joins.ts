@@ -82,8 +82,8 @@ export class Joins {
     // The runtime answers 500 for an exception; one after the answer changes no outcome.
     const unsure = lost || (heeds && (passed.status >= 500 || passed.end === "canceled"));
     if (fate !== null || !unsure) return this.#tell(join);
-    // Headers are for those of which the process cannot tell any more.
-    if (!lost) join.passed = { ...passed, headers: [] };
+    // The head is for those of which the process cannot tell any more.
+    if (!lost) join.passed = { ...passed, head: "" };
     this.#wait(keyOf(passed.ray, script), join);
   }
 

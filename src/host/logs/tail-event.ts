@@ -55,8 +55,12 @@ function headersOf(pairs: Iterable<readonly [string, unknown]>): Record<string, 
   return headers;
 }
 
-function* flatPairs(flat: readonly string[]): Generator<readonly [string, string]> {
-  for (let at = 0; at + 1 < flat.length; at += 2) yield [flat[at] ?? "", flat[at + 1] ?? ""];
+/** Names and values of a head's lines, the first of which is the request's. */
+function* linesOf(head: string): Generator<readonly [string, string]> {
+  for (const line of head.split("\r\n").slice(1)) {
+    const colon = line.indexOf(":");
+    if (colon > 0) yield [line.slice(0, colon), line.slice(colon + 1).trim()];
+  }
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -120,11 +124,11 @@ export function lostEvent(
   fate: { readonly outcome: string; readonly reason: string | null },
   atMs: number,
 ): TailEvent {
-  const cf = [...flatPairs(passed.headers)].find(([name]) => name === "mayfly-cf-blob")?.[1];
+  const cf = [...linesOf(passed.head)].find(([name]) => name.toLowerCase() === "mayfly-cf-blob")?.[1];
   const request: TailRequest = {
     url: redactUrl(passed.url),
     method: passed.method,
-    headers: headersOf(flatPairs(passed.headers)),
+    headers: headersOf(linesOf(passed.head)),
     cf: cf === undefined ? {} : cfOf(JSON.parse(cf)),
   };
   const endedAtMs = Math.round(atMs + passed.wallMs);

@@ -1,12 +1,13 @@
 // What host tells of its capsules, written down once, and what the account's own token reads of it.
 import assert from "node:assert/strict";
 import type { CapsuleEvent } from "../../../src/capsule/messages.ts";
+import { createCapsuleControl } from "../../../src/control/accounts/capsule-control.ts";
 import { followCapsuleEvents, recordCapsuleEvent } from "../../../src/control/accounts/capsule-events.ts";
 import type { AccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { awaitUntil } from "../../fixtures/await-until.ts";
 import { onBothDatabases, type Bench } from "../../fixtures/databases.ts";
-import { deploy, openShop, type Shop } from "../../fixtures/products.ts";
+import { deploy, openShop, upload, type Shop } from "../../fixtures/products.ts";
 
 const optionsOf = ({ store }: Bench, { trail, composer, host }: Shop) => ({
   store,
@@ -35,6 +36,33 @@ onBothDatabases("A capsule's event", {
     bench.clock.advance(1000);
     await recordCapsuleEvent(optionsOf(bench, shop), { ...event, atMs: bench.clock.now(), cursor: 2 });
     assert.equal(await suspendedBy(bench, client.id), "watchdog", "a later one is another");
+  },
+  "that suspends an account stops its previews, which the next deploy leaves asleep": async (bench) => {
+    const shop = openShop(bench);
+    const client = await shop.client();
+    await deploy(client, "app");
+    await client.call("POST", "/workers/scripts/app/subdomain", { json: { enabled: true } });
+    const { id } = (await client.call("POST", "/workers/scripts/app/versions", { body: upload() })).result as { id: string };
+    const control = createCapsuleControl({ ...optionsOf(bench, shop), products: shop.products });
+    const look = () => control.lookup(`${id.slice(0, 8)}--app--${client.account.subdomain}`);
+    assert.equal((await look()).kind, "spec");
+    bench.clock.advance(1);
+    const event: CapsuleEvent = { cursor: 1, atMs: bench.clock.now(), account: client.id, kind: "suspend", reason: "Too much memory." };
+    await recordCapsuleEvent(optionsOf(bench, shop), event);
+    const services = () => client.spec().units[0]?.services.length;
+    assert.equal(services(), 1);
+    const entries = await shop.trail.read(client.id, { limit: 2, offset: 0 });
+    assert.deepEqual(
+      new Set(entries.map(({ action, reason }) => `${action}: ${reason}`)),
+      new Set([
+        "account:suspend: Too much memory.",
+        "workers:preview: the process is in trouble: previews stopped until they are visited: 1",
+      ]),
+    );
+    await look();
+    assert.equal((await deploy(client, "app")).status, 200);
+    assert.equal(services(), 1);
+    assert.equal((await look()).kind, "spec");
   },
   "is in the trail once, and one that cannot be written never keeps the others from it": async (bench) => {
     const shop = openShop(bench);

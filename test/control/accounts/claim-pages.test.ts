@@ -1,79 +1,11 @@
 // The pages as a client without script and without mercy sees them. test/browser/ plays them in Chromium.
 import assert from "node:assert/strict";
-import { request } from "node:http";
 import { describe, test } from "node:test";
 import { isSecret, newSecret } from "../../../src/kernel/ids.ts";
 import { ERRORS } from "../../../src/kernel/errors.ts";
 import { openBench } from "../../fixtures/databases.ts";
-import { addWorker, openPages, type Pages } from "../../fixtures/pages.ts";
-
-const ADA = { name: "Ada Lovelace", email: "ada@example.com", password: "correct horse" };
-
-type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
-type Sent = { readonly method?: string; readonly form?: Record<string, string>; readonly headers?: Record<string, string | undefined> };
-
-/** A browser without script: keeps cookies by path, names its origin, follows nothing. */
-class Browser {
-  readonly #pages: Pages;
-  readonly cookies = new Map<string, { value: string; path: string }>();
-
-  constructor(pages: Pages) {
-    this.#pages = pages;
-  }
-
-  async send(path: string, { method, form, headers = {} }: Sent = {}): Promise<Answer> {
-    const { url } = this.#pages;
-    const cookie = [...this.cookies].filter(([, { path: at }]) => path.startsWith(at)).map(([name, { value }]) => `${name}=${value}`);
-    const all: Record<string, string | undefined> = {
-      host: url.host,
-      ...(form && { origin: url.origin, "content-type": "application/x-www-form-urlencoded" }),
-      ...(cookie.length > 0 && { cookie: cookie.join("; ") }),
-      ...headers,
-    };
-    const answer = await new Promise<Answer>((resolve, reject) => {
-      const outgoing = request(
-        { host: "127.0.0.1", port: url.port, path, method: method ?? (form ? "POST" : "GET"), headers: all },
-        (incoming) => {
-          const chunks: Buffer[] = [];
-          const received = new Headers();
-          for (const [name, values] of Object.entries(incoming.headersDistinct))
-            for (const value of values ?? []) received.append(name, value);
-          incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-          incoming.on("end", () =>
-            resolve({ status: incoming.statusCode ?? 0, headers: received, text: Buffer.concat(chunks).toString() }),
-          );
-          incoming.on("error", reject);
-        },
-      );
-      outgoing.on("error", reject);
-      outgoing.end(form && new URLSearchParams(form).toString());
-    });
-    for (const header of answer.headers.getSetCookie()) {
-      const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(header) ?? [];
-      if (/Max-Age=0/.test(header)) this.cookies.delete(name);
-      else this.cookies.set(name, { value, path: /Path=([^;]+)/.exec(header)?.[1] ?? "/" });
-    }
-    return answer;
-  }
-
-  async opens(link: string): Promise<Answer> {
-    const opened = await this.send("/claim/open", { form: { link } });
-    assert.deepEqual([opened.status, opened.headers.get("location")], [303, "/claim/account"], opened.text);
-    return this.send("/claim/account");
-  }
-
-  async signsUp(person = ADA): Promise<Answer> {
-    const entered = await this.send("/claim/sign-up", { form: person });
-    assert.deepEqual([entered.status, entered.headers.get("location")], [303, "/claim/account"], entered.text);
-    return this.send("/claim/account");
-  }
-
-  confirms(account: string): Promise<Answer> {
-    return this.send("/claim/confirm", { form: { account } });
-  }
-}
-
-const tokenIn = (answer: Answer): string | undefined => /mft_[0-9A-Za-z]{49}/.exec(answer.text)?.[0];
+import { ADA, FormBrowser, tokenIn } from "../../fixtures/form-browser.ts";
+import { addWorker, openPages } from "../../fixtures/pages.ts";
 
 describe("the claim's pages", () => {
   test("without script a person claims: paste, sign up, see, confirm, token once", async () => {
@@ -81,7 +13,7 @@ describe("the claim's pages", () => {
     await using pages = await openPages(bench);
     const { account, link, agentToken } = await pages.waiting();
     await addWorker(bench, account, "landing");
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     const paste = await browser.send("/claim");
     assert.match(paste.text, /<form method="post" action="\/claim\/open"/);
     const before = await browser.opens(`  ${link}\n`);
@@ -120,7 +52,7 @@ describe("the claim's pages", () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
     const { account, link, secret } = await pages.waiting();
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     await browser.opens(link);
     await browser.signsUp();
     const token = tokenIn(await browser.confirms(account.id)) ?? "";
@@ -134,14 +66,14 @@ describe("the claim's pages", () => {
     await using pages = await openPages(bench);
     const taken = await pages.waiting();
     await addWorker(bench, taken.account, "secret-name");
-    const owner = new Browser(pages);
+    const owner = new FormBrowser(pages);
     await owner.opens(taken.link);
     await owner.signsUp();
     await owner.confirms(taken.account.id);
     const late = await pages.waiting({ lifeMs: 1000 });
     bench.clock.advance(1000);
 
-    const eve = new Browser(pages);
+    const eve = new FormBrowser(pages);
     const expected = [
       [taken.link, 409, /has an owner already/],
       [late.link, 410, /This account is gone/],
@@ -173,7 +105,7 @@ describe("the claim's pages", () => {
     const { account, link } = await pages.waiting();
     const browsers = await Promise.all(
       Array.from({ length: 5 }, async (_, at) => {
-        const browser = new Browser(pages);
+        const browser = new FormBrowser(pages);
         await browser.opens(link);
         await browser.signsUp({ ...ADA, email: `${at}@example.com` });
         return browser;
@@ -194,7 +126,7 @@ describe("the claim's pages", () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
     const [first, second] = [await pages.waiting(), await pages.waiting()];
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     await browser.opens(first.link);
     await browser.signsUp();
     await browser.opens(second.link);
@@ -208,7 +140,7 @@ describe("the claim's pages", () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench, { claimsPerDay: 1 });
     const [first, second] = [await pages.waiting(), await pages.waiting({ lifeMs: 7_200_000 })];
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     await browser.opens(first.link);
     await browser.signsUp();
     assert.ok(tokenIn(await browser.confirms(first.account.id)));
@@ -223,7 +155,7 @@ describe("the claim's pages", () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
     const title = `<script>alert(1)</script>"><img src=x onerror=alert(2)>\u202e\u0007\u0000${"y".repeat(2000)}`;
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     const { text } = await browser.opens(
       (await pages.waiting({ task: { title, agent: "</bdi></dl><h1>Sign in at evil.example</h1>" } })).link,
     );
@@ -237,7 +169,7 @@ describe("the claim's pages", () => {
   test("a mistake in a form shows where it was made, with the fields kept and the password not", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     await browser.opens((await pages.waiting()).link);
     const short = await browser.send("/claim/sign-up", { form: { ...ADA, name: 'A"><b>', password: "seven77" } });
     assert.equal(short.status, 400);
@@ -252,7 +184,7 @@ describe("the claim's pages", () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench, { signUp: "invite" });
     const operatorLink = (await pages.people.operatorLink()) ?? "";
-    const operator = new Browser(pages);
+    const operator = new FormBrowser(pages);
     const opened = await operator.send("/operator/open", { form: { link: operatorLink } });
     assert.equal(opened.headers.get("location"), "/operator/sign-up");
     assert.match((await operator.send("/operator/sign-up")).text, /action="\/operator\/sign-up"/);
@@ -261,7 +193,7 @@ describe("the claim's pages", () => {
       /http:[^<]+\/invitation#mfi_[0-9A-Za-z]{49}/.exec((await operator.send("/invitations", { form: {} })).text)?.[0] ?? "";
     assert.equal((await operator.send("/operator/sign-up")).status, 404, "the link is used up");
 
-    const guest = new Browser(pages);
+    const guest = new FormBrowser(pages);
     const page = await guest.opens((await pages.waiting()).link);
     assert.doesNotMatch(page.text, /sign-up"/);
     assert.match(page.text, /ask the operator/);
@@ -276,7 +208,7 @@ describe("the claim's pages", () => {
   test("a person who signed up before becomes the operator by the link", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     await browser.send("/sign-up", { form: ADA });
     await browser.send("/operator/open", { form: { link: (await pages.people.operatorLink()) ?? "" } });
     assert.match((await browser.send("/operator/sign-up")).text, /Become operator as Ada Lovelace/);
@@ -289,7 +221,7 @@ describe("the pages' guard", () => {
   test("pages answer on the exact host alone, and say where they are", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     await browser.send("/sign-up", { form: ADA });
     for (const host of [`127.0.0.1:${pages.url.port}`, "localhost", "evil.example", `localhost.evil.example:${pages.url.port}`, ""]) {
       const answer = await browser.send("/", { headers: { host } });
@@ -306,7 +238,7 @@ describe("the pages' guard", () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
     const { account, link } = await pages.waiting();
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     await browser.opens(link);
     await browser.signsUp();
     const foreign: Record<string, string | undefined>[] = [
@@ -355,13 +287,15 @@ describe("the pages' guard", () => {
   test("every page carries the headers that keep it closed", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     for (const path of ["/", "/sign-in", "/claim", "/operator", "/nothing"]) {
       const { headers } = await browser.send(path);
       const policy = headers.get("content-security-policy") ?? "";
       for (const part of ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"])
         assert.ok(policy.includes(part));
-      assert.doesNotMatch(policy, /unsafe|\*|http:/);
+      const own = path === "/sign-in" ? ` ${pages.url.origin}/passkeys.js` : "";
+      assert.match(policy.replace(own, ""), /script-src 'sha256-[A-Za-z0-9+/=]+';/, "our own script, by its whole address, and no other");
+      assert.doesNotMatch(policy.replace(own, ""), /unsafe|\*|http:/);
       assert.equal(headers.get("cache-control"), "no-store");
       assert.equal(headers.get("referrer-policy"), "same-origin");
       assert.equal(headers.get("x-content-type-options"), "nosniff");
@@ -373,7 +307,7 @@ describe("the pages' guard", () => {
   test("bad input is a page with a status of 4xx, never a failure", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
-    const browser = new Browser(pages);
+    const browser = new FormBrowser(pages);
     const type = { origin: pages.url.origin };
     assert.equal(
       (await browser.send("/sign-in", { method: "POST", headers: { ...type, "content-type": "application/json" } })).status,

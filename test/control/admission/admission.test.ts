@@ -28,7 +28,15 @@ describe("a challenge", () => {
     assert.ok(route);
     assert.equal(`${route.method} ${route.path} ${route.access.kind}`, "POST /provisioning/previews/challenge public");
     const request = new Request("http://localhost/client/v4/provisioning/previews/challenge", { method: "POST", body: "{}" });
-    const call = { request, url: new URL(request.url), params: {}, address: ADDRESS, principal: null, account: null };
+    const call = {
+      request,
+      url: new URL(request.url),
+      params: {},
+      address: ADDRESS,
+      hangUp: () => undefined,
+      principal: null,
+      account: null,
+    };
     const { result } = (await (await route.handle(call)).json()) as { result: Record<string, unknown> };
     assert.deepEqual(Object.keys(result).toSorted(), ["challengeToken", "g", "k", "seed"]);
     assert.equal(Buffer.from(String(result["seed"]), "base64url").length, 32);

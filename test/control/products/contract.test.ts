@@ -8,7 +8,7 @@ import { onWholeAccount, type Permission } from "../../../src/control/permission
 import { onBothDatabases, openBench } from "../../fixtures/databases.ts";
 import { deploy, openShop, type Client, type Shop } from "../../fixtures/products.ts";
 
-const FILLED = { script: "app", version: "v", secret: "s", name: "n", database: "d", bucket: "b" } as const;
+const FILLED = { script: "app", version: "v", deployment: "p", secret: "s", name: "n", database: "d", bucket: "b" } as const;
 
 /** The path with every parameter given. */
 function pathOf(route: Route, account: string): string {
@@ -114,7 +114,7 @@ onBothDatabases("Every product", {
       const seen = await bench.store.transaction((tx) => product.resolve(tx, other.id, "app"));
       assert.equal(seen, null, product.name);
       const composed = await bench.store.transaction((tx) => product.compose(tx, other.account));
-      assert.deepEqual(composed, { services: [], ingress: [], keep: { code: [], assets: [] } }, product.name);
+      assert.deepEqual(composed, { services: [], fronts: [], ingress: [], keep: { code: [], assets: [] } }, product.name);
     }
     assert.equal((await other.call("GET", "/workers/services/app")).code, "worker_not_found");
     assert.deepEqual((await other.call("GET", "/workers/scripts")).result, []);

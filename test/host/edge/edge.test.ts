@@ -57,6 +57,16 @@ describe("what reaches a Worker", () => {
     assert.ok(!Object.keys(seen.headers).some((name) => name.startsWith("mayfly-")));
   });
 
+  test("a caller's say in which version answers goes to the capsules whole, and to the Worker", async () => {
+    const key = { "Cloudflare-Workers-Version-Key": ["a", "b"] };
+    const seen = await echo(running.port, { ...key, "cloudflare-workers-version-overrides": ['one="x"', 'two="y"'] });
+    assert.deepEqual(capsules.choices.at(-1), { key: "a, b", overrides: 'one="x", two="y"' });
+    assert.equal(seen.headers["cloudflare-workers-version-key"], "a, b");
+    assert.match(seen.headers["cloudflare-workers-version-overrides"] ?? "", /^one="x",\s*two="y"$/);
+    await echo(running.port);
+    assert.deepEqual(capsules.choices.at(-1), {});
+  });
+
   test("request.cf has the shape of the hosted original", async () => {
     const { cf } = await echo(running.port, { "Accept-Encoding": "gzip" });
     assert.equal(cf["colo"], "MAY");

@@ -1,11 +1,11 @@
 // An edge in front of one Worker, with leases that a test can count, end and replace.
 import { once } from "node:events";
-import { type Agent, request, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { request, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { capsuleAgent } from "../../../src/host/edge/agent.ts";
 import { createEdge, type Edge, type EdgeOptions } from "../../../src/host/edge/edge.ts";
-import type { Answerer, Capsules } from "../../../src/host/contract.ts";
+import { CapsulePool } from "../../../src/host/edge/pool.ts";
+import type { Answerer, Capsules, Choice } from "../../../src/host/contract.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./running-workerd.ts";
@@ -15,7 +15,9 @@ export const DOMAIN = "mayfly.localhost";
 export type FakeCapsules = Capsules & {
   /** What each label answers instead of the Worker. */
   readonly answers: Map<string, () => Answerer | Promise<Answerer>>;
-  readonly agent: Agent;
+  readonly pool: CapsulePool;
+  /** What callers said about versions. */
+  readonly choices: Choice[];
   /** Leases given and not yet returned. */
   out: number;
   /** Leases given in all. */
@@ -30,7 +32,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
   const account = newAccountId();
   const capsules: FakeCapsules = {
     answers: new Map(),
-    agent: capsuleAgent(),
+    pool: new CapsulePool(socketPath),
     out: 0,
     given: 0,
     ended: new AbortController(),
@@ -44,7 +46,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         returned = true;
         capsules.out -= 1;
       };
-      const { agent, ended, replaced } = capsules;
+      const { pool, ended, replaced } = capsules;
       const lease = {
         account,
         generation: 1,
@@ -52,14 +54,18 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         origin: null,
         cpuMs: () => null,
         socketPath,
-        agent,
+        pool,
         ended: ended.signal,
         replaced: replaced.signal,
         [Symbol.dispose]: dispose,
       };
       return { kind: "lease", lease };
     },
-    open: async (label) => (await capsules.answers.get(label)?.()) ?? capsules.lease(),
+    choices: [],
+    open: async (label, choice) => {
+      if (choice) capsules.choices.push(choice);
+      return (await capsules.answers.get(label)?.()) ?? capsules.lease();
+    },
   };
   return capsules;
 }
@@ -84,7 +90,7 @@ export async function runEdge(capsules: FakeCapsules, options: Partial<EdgeOptio
     port: (edge.server.address() as AddressInfo).port,
     [Symbol.asyncDispose]: async () => {
       await edge.close();
-      capsules.agent.destroy();
+      capsules.pool.close();
     },
   };
 }

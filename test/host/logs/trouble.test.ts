@@ -1,14 +1,13 @@
 // Workers that hang, fill their memory or log without end, and a process that has been taken over: what their account
 // is told, and what it costs everybody else.
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
+import { Agent, createServer } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import type { LogRecord } from "../../../src/capsule/logs.ts";
 import { logRecord } from "../../../src/capsule/logs.ts";
-import { capsuleAgent } from "../../../src/host/edge/agent.ts";
 import { readBatch } from "../../../src/host/logs/batch.ts";
 import { heardEvent } from "../../../src/host/logs/tail-event.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
@@ -228,7 +227,7 @@ describe("what a process says that was taken over", () => {
     await new Promise<void>((resolve) => server.listen(socketPath, resolve));
     t.after(() => server.close());
     const ended = new AbortController();
-    const agent = capsuleAgent();
+    const agent = new Agent({ keepAlive: true });
     b.logs.hear(newAccountId(), { socketPath, agent }, ended.signal, origins);
     await sleep(1_500);
     ended.abort();

@@ -22,6 +22,7 @@ export function createAssets(context: ProductContext): Product {
     // Uploaded files stay for the session that named them, though no version holds them yet.
     compose: async (tx, account) => ({
       services: [],
+      fronts: [],
       ingress: [],
       keep: { code: [], assets: [...(await uploadedFiles(tx, account.id)).values()].map((file) => file.hash) },
     }),

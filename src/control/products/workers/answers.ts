@@ -37,7 +37,10 @@ export function bindingOnWire(binding: StoredBinding): Record<string, unknown> {
 const handlersOf = (version: Version): readonly string[] => version.exports.handlers ?? [];
 const namedHandlers = (version: Version) => version.exports.entrypoints.map((name) => ({ name, handlers: ["class"] }));
 
-export function versionOnWire(version: Version) {
+/** Where a version's previews answer, and whether wrangler is to print them. */
+export type PreviewsOnWire = { readonly urls: readonly string[]; readonly announced: boolean };
+
+export function versionOnWire(version: Version, previews: PreviewsOnWire) {
   return {
     id: version.id,
     number: version.number,
@@ -47,10 +50,12 @@ export function versionOnWire(version: Version) {
       source: version.source,
       author_id: AUTHOR,
       author_email: AUTHOR,
-      has_preview: false,
+      has_preview: previews.announced,
     },
     annotations: version.annotations,
     startup_time_ms: version.startupMs,
+    // Of our own, with the scheme that is spoken here.
+    urls: previews.urls,
     resources: {
       bindings: version.bindings.map(bindingOnWire),
       script: {
@@ -77,7 +82,7 @@ export function deploymentOnWire(deployment: Deployment) {
     author_email: AUTHOR,
     created_on: iso(deployment.createdAtMs),
     annotations: deployment.annotations,
-    versions: [{ version_id: deployment.versionId, percentage: 100 }],
+    versions: deployment.traffic.map(({ versionId, percentage }) => ({ version_id: versionId, percentage })),
   };
 }
 
@@ -123,8 +128,11 @@ export function serviceOnWire(worker: Worker, version: Version) {
   return { id: worker.name, ...times, usage_model: "standard", default_environment: environment, environments: [environment] };
 }
 
-/** @param url where the Worker answers, or would if its subdomain were on */
-export function workerOnWire(worker: Worker, url: string) {
+/**
+ * @param url where the Worker answers, or would if its subdomain were on
+ * @param previewUrlSuffix null where previews are not announced
+ */
+export function workerOnWire(worker: Worker, url: string, previewUrlSuffix: string | null) {
   return {
     id: worker.id,
     name: worker.name,
@@ -136,13 +144,19 @@ export function workerOnWire(worker: Worker, url: string) {
     tail_consumers: worker.settings.tailConsumers ?? [],
     ...(worker.settings.observability !== undefined && { observability: worker.settings.observability }),
     // Wrangler asks before it switches the subdomain on, and prints what it was told then.
-    subdomain: { ...subdomainOnWire(worker), url },
+    subdomain: {
+      ...subdomainOnWire(worker, previewUrlSuffix !== null),
+      url,
+      ...(previewUrlSuffix !== null && { preview_url_suffix: previewUrlSuffix }),
+    },
     references: { dispatch_namespace_outbounds: [], domains: [], durable_objects: [], queues: [], workers: [] },
   };
 }
 
-/** Previews are kept as a wish; none is served, so none is announced. */
-export const subdomainOnWire = (worker: Worker) => ({ enabled: worker.subdomainEnabled, previews_enabled: false });
+export const subdomainOnWire = (worker: Worker, previewsAnnounced: boolean) => ({
+  enabled: worker.subdomainEnabled,
+  previews_enabled: previewsAnnounced,
+});
 
 export function scriptSettingsOnWire(worker: Worker) {
   const { tags, observability, logpush, tailConsumers } = worker.settings;

@@ -3,6 +3,7 @@
 import { PlatformError } from "../../../kernel/errors.ts";
 import { invalidUpload, type SecretChanges, type SentBinding } from "./contract.ts";
 import type { Code, CodeFile, Exports, StoredBinding } from "./model.ts";
+import { nearest } from "./nearest.ts";
 import { BINDINGS_MAX, TEXT_BLOB_MAX_BYTES, TEXT_BLOBS_MAX_BYTES } from "./quota.ts";
 
 export type Callee = { readonly name: string; readonly exports: Exports };
@@ -117,12 +118,13 @@ export function checkEntrypoint(binding: Extract<StoredBinding, { type: "service
   const { entrypoint, name, service } = binding;
   if (reaches(entrypoint, exports)) return;
   const wanted = entrypoint === undefined ? "the default export" : `the entrypoint ${shown(entrypoint)}`;
+  const meant = entrypoint === undefined ? undefined : nearest(entrypoint, exports.entrypoints);
   const there = exports.entrypoints.length > 0 ? `it has ${exports.entrypoints.map(shown).join(", ")}` : "it exports none";
   throw invalidUpload(
     `bindings: ${shown(name)} names ${wanted} of the Worker ${shown(service)}, which does not export it; ${there}.`,
     entrypoint === undefined
       ? "Give that Worker a default export, or name one of its entrypoints."
-      : "Export a WorkerEntrypoint class of that name from it and deploy it first.",
+      : `${meant === undefined ? "" : `Did you mean ${shown(meant)}? `}Export a WorkerEntrypoint class of that name from it and deploy it first.`,
   );
 }
 

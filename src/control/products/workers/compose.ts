@@ -1,15 +1,18 @@
 // Versions become services of the account's process. A binding whose Worker or entrypoint is gone is pointed at a
 // stand-in that says so when it is called: one bad service must never stop the whole account.
-import type { Binding, Service, WorkerService } from "../../../capsule/spec.ts";
+import type { Binding, Route, Service, WorkerService } from "../../../capsule/spec.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Composition } from "../product.ts";
 import type { Keys } from "../../keys/keys.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import { iso } from "../../../kernel/clock.ts";
 import { reaches } from "./bindings.ts";
-import { assetsServiceId, codeFiles, workerServiceId, type StoredBinding, type Version, type VersionDraft, type Worker } from "./model.ts";
+import { assetsServiceId, codeFiles, primaryOf, workerServiceId } from "./model.ts";
+import type { StoredBinding, Version, VersionDraft, Worker } from "./model.ts";
 import { labelOf } from "./names.ts";
-import { activeVersions, heldFiles, listWorkers } from "./store.ts";
+import { previewLabels } from "./previews.ts";
+import { aliasHolders } from "./previews-store.ts";
+import { heldFiles, listWorkers, runningVersions } from "./store.ts";
 
 const ABSENT = "absent";
 /** Of workerd's asset service: what a Worker's own ASSETS binding reaches. */
@@ -72,6 +75,7 @@ export function composeWorker(
   };
 }
 
+/** A version that is in the process. */
 type Live = { readonly worker: Worker; readonly version: Version };
 
 /** Where a request to the Worker goes: through its static assets where it has some. */
@@ -125,25 +129,42 @@ const absentService: WorkerService = {
 const bindsAbsent = (service: Service): boolean =>
   service.kind === "worker" && service.bindings.some((binding) => binding.kind === "service" && binding.service === ABSENT);
 
-async function liveWorkers(tx: Tx, keys: Keys, account: AccountId): Promise<Live[]> {
+/** By Worker, newest version first. */
+async function liveVersions(tx: Tx, keys: Keys, account: AccountId): Promise<Live[]> {
   const workers = await listWorkers(tx, keys, account);
-  const versions = await activeVersions(tx, keys, account);
-  return workers.flatMap((worker) => {
-    const version = versions.get(worker.id);
-    return version ? [{ worker, version }] : [];
+  const byWorker = Map.groupBy(await runningVersions(tx, keys, account, workers), ({ workerId }) => workerId);
+  return workers.flatMap((worker) => (byWorker.get(worker.id) ?? []).map((version) => ({ worker, version })));
+}
+
+const choice = (one: Live, percentage: number): Route["choices"][number] => ({ service: front(one), version: one.version.id, percentage });
+
+/** The Worker's own label, and those of its previews that are in the process. @param versions of one Worker, newest first */
+function routesOf(worker: Worker, versions: readonly Live[], holders: ReadonlySet<string>, subdomain: Account["subdomain"]): Route[] {
+  const choices = versions.flatMap((one) => {
+    const share = worker.traffic.find(({ versionId }) => versionId === one.version.id);
+    return share ? [choice(one, share.percentage)] : [];
   });
+  const own: Route[] =
+    worker.subdomainEnabled && choices.length > 0 ? [{ label: labelOf(worker.name, subdomain), worker: worker.name, choices }] : [];
+  const previews = versions.flatMap((one) =>
+    previewLabels(worker, one.version, holders, subdomain).map((label) => ({ label, worker: worker.name, choices: [choice(one, 100)] })),
+  );
+  return [...own, ...previews];
 }
 
 export async function composeWorkers(tx: Tx, keys: Keys, account: Account): Promise<Composition> {
-  const all = await liveWorkers(tx, keys, account.id);
-  const byName = new Map(all.map((one) => [one.worker.name, one]));
+  const all = await liveVersions(tx, keys, account.id);
+  // A Worker whose requests are split is bound, as a whole, by the version that has most of them.
+  const primaries = all.filter(({ worker, version }) => primaryOf(worker.traffic) === version.id);
+  const byName = new Map(primaries.map((one) => [one.worker.name, one]));
   const services = all.flatMap((one) => servicesOf(one, byName));
   const held = await heldFiles(tx, account.id);
+  const holders = await aliasHolders(tx, account.id);
+  const byWorker = [...Map.groupBy(all, ({ worker }) => worker)];
   return {
     services: services.some(bindsAbsent) ? [...services, absentService] : services,
-    ingress: all
-      .filter((one) => one.worker.subdomainEnabled)
-      .map((one) => ({ label: labelOf(one.worker.name, account.subdomain), service: front(one) })),
+    fronts: all.map(front),
+    ingress: byWorker.flatMap(([worker, versions]) => routesOf(worker, versions, holders, account.subdomain)),
     keep: {
       code: [...new Set(held.code.flatMap((code) => codeFiles(code).map((file) => file.hash)))],
       assets: [...new Set(held.assets.flatMap((files) => files.map((file) => file.hash)))],

@@ -3,8 +3,8 @@
 import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
 import { WORDING } from "../../http/body.ts";
-import type { ScriptSettings } from "./model.ts";
-import { ANNOTATIONS_MAX, BINDING_NAME_MAX_BYTES, BINDINGS_MAX, TEXT_MAX_BYTES } from "./quota.ts";
+import { SHARE_TOLERANCE, type ScriptSettings } from "./model.ts";
+import { ANNOTATIONS_MAX, BINDING_NAME_MAX_BYTES, BINDINGS_MAX, SPLIT_MAX, TEXT_MAX_BYTES } from "./quota.ts";
 
 const bytes = (text: string): number => Buffer.byteLength(text);
 const text = z.string().refine((value) => bytes(value) <= TEXT_MAX_BYTES, `longer than ${TEXT_MAX_BYTES} bytes`);
@@ -136,9 +136,23 @@ export type SettingsPatch = z.infer<typeof settingsPatch>;
 
 const versionId = z.string().regex(/^[\w-]{1,100}$/, "is not a version's id");
 
+const percentage = z.number().min(0, "is below 0").max(100, "is above 100");
+const share = z.looseObject({ version_id: versionId, percentage });
+type SentShare = z.infer<typeof share>;
+
+const shares = z
+  .array(share)
+  .min(1, "empty")
+  .max(SPLIT_MAX, `more than ${SPLIT_MAX}; a deployment splits the requests between ${SPLIT_MAX} versions at most`)
+  .refine((sent) => new Set(sent.map(({ version_id }) => version_id)).size === sent.length, "names a version twice")
+  .refine((sent) => Math.abs(sumOf(sent) - 100) <= SHARE_TOLERANCE + Number.EPSILON * 100, {
+    error: ({ input }) => `the percentages sum to ${Number(sumOf(input as SentShare[]).toFixed(6))}, not to 100`,
+  });
+const sumOf = (sent: readonly SentShare[]): number => sent.reduce((sum, { percentage }) => sum + percentage, 0);
+
 export const deploymentBody = z.looseObject({
   strategy: z.literal("percentage", 'must be "percentage"').default("percentage"),
-  versions: z.array(z.looseObject({ version_id: versionId, percentage: z.number() })).min(1, "empty"),
+  versions: shares,
   annotations,
 });
 

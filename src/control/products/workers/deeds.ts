@@ -5,7 +5,18 @@ import type { Principal } from "../../permissions/authorize.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import type { Deed } from "../../trail/trail.ts";
 import type { ProductContext } from "../product.ts";
-import type { Annotations, Version, VersionDraft, Worker } from "./model.ts";
+import {
+  aliasOf,
+  servesAlone,
+  type Annotations,
+  type Deployment,
+  type Traffic,
+  type Version,
+  type VersionDraft,
+  type Worker,
+} from "./model.ts";
+import { checkAlias } from "./previews.ts";
+import { clearMarks, setMark } from "./previews-store.ts";
 import { VERSION_MAX_BYTES, VERSIONS_MAX_BYTES, workersAllowed } from "./quota.ts";
 import * as store from "./store.ts";
 
@@ -43,12 +54,17 @@ export async function presentWorker(doing: Pick<Doing, "tx" | "account" | "conte
 export const noWorker = (script: string): PlatformError =>
   new PlatformError("worker_not_found", { message: `This Worker does not exist on this account: ${JSON.stringify(script.slice(0, 80))}.` });
 
-/** The version that serves the Worker, or the one made last; every Worker has both. */
-export async function presentVersion(doing: Pick<Doing, "tx" | "context">, worker: Worker, id: string): Promise<Version> {
+/** @param field names the id in the complaint @throws PlatformError version_not_found */
+export async function presentVersion(
+  doing: Pick<Doing, "tx" | "context">,
+  worker: Worker,
+  id: string,
+  field = "version",
+): Promise<Version> {
   const version = await store.findVersion(doing.tx, doing.context.keys, worker, id);
   if (version) return version;
   throw new PlatformError("version_not_found", {
-    message: `The Worker ${JSON.stringify(worker.name)} has no version ${JSON.stringify(id.slice(0, 80))}.`,
+    message: `${field}: the Worker ${JSON.stringify(worker.name)} has no version ${JSON.stringify(id.slice(0, 80))}.`,
   });
 }
 
@@ -97,6 +113,7 @@ export async function addVersion(
   const { tx, account, context } = doing;
   const now = context.store.clock.now();
   const id = newUuid();
+  checkAlias(aliasOf(draft), name, account.subdomain);
   if (!known) checkQuota(context, account.state, await store.countWorkers(tx, account.id));
   const worker: Worker = known
     ? { ...known, modifiedAtMs: now, latestVersionId: id, versionsMade: known.versionsMade + 1 }
@@ -109,12 +126,12 @@ export async function addVersion(
         subdomainEnabled: false,
         previewsEnabled: false,
         settings: {},
-        activeVersionId: id,
+        traffic: wholly({ id }),
         latestVersionId: id,
         versionsMade: 1,
         deploymentsMade: 0,
       };
-  const version: Version = { ...draft, id, workerId: worker.id, number: worker.versionsMade, createdAtMs: now };
+  const version: Version = { ...draft, id, workerId: worker.id, number: worker.versionsMade, createdAtMs: now, previewedAtMs: null };
   await (known ? store.updateWorker(tx, context.keys, account.id, worker) : store.insertWorker(tx, context.keys, account.id, worker));
   const bytes = await store.insertVersion(tx, context.keys, account.id, version);
   await store.pruneVersions(tx, worker);
@@ -122,24 +139,68 @@ export async function addVersion(
   return { worker, version };
 }
 
+/**
+ * For changes that make a version from the latest and deploy it: with any other serving, code that nobody deployed
+ * would go live with them, and a split would end.
+ * @throws PlatformError latest_not_deployed
+ */
+export function refuseUnlessLatestServes(worker: Worker, what: string): void {
+  if (servesAlone(worker.traffic, worker.latestVersionId)) return;
+  throw new PlatformError("latest_not_deployed", {
+    message: `The Worker's latest version does not serve all of its requests, and ${what} would make it.`,
+  });
+}
+
 export type Deploying = { readonly source: string; readonly annotations: Annotations };
 
-/** Makes a version serve. Lifts a suspension by the watchdog: the code that caused it is what changes. */
-export async function deploy(doing: Doing, worker: Worker, version: Version, how: Deploying): Promise<{ worker: Worker; id: string }> {
+export const wholly = (version: Pick<Version, "id">): Traffic => [{ versionId: version.id, percentage: 100 }];
+
+const inWords = (traffic: Traffic): string => {
+  const [only, ...others] = traffic;
+  if (only && others.length === 0) return `version ${only.versionId}`;
+  return `versions ${traffic.map(({ versionId, percentage }) => `${versionId} ${percentage} %`).join(", ")}`;
+};
+
+/**
+ * Makes versions serve. Lifts a suspension by the watchdog: the code that caused it is what changes.
+ * @param traffic newest version first
+ */
+export async function deploy(
+  doing: Doing,
+  worker: Worker,
+  traffic: Traffic,
+  how: Deploying,
+): Promise<{ worker: Worker; deployment: Deployment }> {
   const { tx, account, context } = doing;
   const now = context.store.clock.now();
-  const after: Worker = { ...worker, modifiedAtMs: now, activeVersionId: version.id, deploymentsMade: worker.deploymentsMade + 1 };
-  const id = newUuid();
+  const after: Worker = { ...worker, modifiedAtMs: now, traffic, deploymentsMade: worker.deploymentsMade + 1 };
+  const deployment: Deployment = { id: newUuid(), number: after.deploymentsMade, createdAtMs: now, traffic, ...how };
   await store.updateWorker(tx, context.keys, account.id, after);
-  await store.insertDeployment(tx, context.keys, account.id, after, {
-    id,
-    number: after.deploymentsMade,
-    createdAtMs: now,
-    versionId: version.id,
-    ...how,
-  });
+  await store.insertDeployment(tx, context.keys, account.id, after, deployment);
+  // They are in the process for their traffic now.
+  await setMark(
+    tx,
+    account.id,
+    traffic.map(({ versionId }) => versionId),
+    null,
+  );
   await store.pruneVersions(tx, after);
   if (await store.liftWatchdog(tx, account)) await record(doing, "account:resume", `account/${account.id}`, `deploy of ${worker.name}`);
-  await record(doing, "workers:deploy", `workers/${worker.name}`, `version ${version.id}`);
-  return { worker: after, id };
+  await record(doing, "workers:deploy", `workers/${worker.name}`, inWords(traffic));
+  return { worker: after, deployment };
+}
+
+/** Switches a Worker's place on the subdomain and its previews. */
+export async function route(
+  doing: Doing,
+  worker: Worker,
+  wanted: { readonly enabled: boolean; readonly previews: boolean },
+): Promise<Worker> {
+  const { tx, account, context } = doing;
+  const after = { ...worker, subdomainEnabled: wanted.enabled, previewsEnabled: wanted.previews };
+  await store.updateWorker(tx, context.keys, account.id, after);
+  if (!wanted.previews) await clearMarks(tx, account.id, worker.id);
+  const said = `subdomain ${wanted.enabled ? "on" : "off"}, previews ${wanted.previews ? "on" : "off"}`;
+  await record(doing, "workers:route", `workers/${worker.name}`, said);
+  return after;
 }

@@ -2,6 +2,7 @@
 import type { Product, ProductContext } from "../product.ts";
 import { callersOf } from "./callers.ts";
 import { composeWorkers } from "./compose.ts";
+import { createLabels } from "./previews.ts";
 import { workerRoutes } from "./routes.ts";
 import { findWorker, heldFiles } from "./store.ts";
 import { teardownWorkers } from "./teardown.ts";
@@ -20,6 +21,7 @@ export function createWorkers(context: ProductContext): Product {
     },
     referencedBy: async (tx, account, worker) => (await callersOf(tx, context.keys, account, worker.name)).map(({ caller }) => caller),
     compose: (tx, account) => composeWorkers(tx, context.keys, account),
+    labels: createLabels(context),
     assetsInUse: async (tx, account) => {
       const held = await heldFiles(tx, account);
       return new Set(held.assets.flatMap((files) => files.map((file) => file.hash)));

@@ -4,6 +4,8 @@ import type { AssetFile } from "../product.ts";
 
 /** An uploaded file: its name in the form, where its bytes lie, how many. */
 export type CodeFile = { readonly name: string; readonly hash: string; readonly size: number };
+/** The author's own name of a file: wrangler puts a digest before those that are no JavaScript. */
+export const authorsName = (file: CodeFile): string => file.name.replace(/^[0-9a-f]{40}-/, "");
 export type CodeModule = CodeFile & { readonly kind: Module["kind"] };
 
 /** The code of a version. Source maps are kept for diagnosis and never reach the process. */
@@ -72,7 +74,15 @@ export type Version = VersionDraft & {
   readonly workerId: string;
   readonly number: number;
   readonly createdAtMs: number;
+  /** When its preview was first visited, if that is why it is in the process; milliseconds since the epoch. */
+  readonly previewedAtMs: number | null;
 };
+
+/** A version's part of the requests to its Worker, in percent. */
+export type Share = { readonly versionId: string; readonly percentage: number };
+
+/** One or two shares, newest version first; never empty. */
+export type Traffic = readonly Share[];
 
 /** Of the Worker, not of a version; `tailConsumers` are kept and answered, but no tail is delivered yet. */
 export type ScriptSettings = {
@@ -89,11 +99,9 @@ export type Worker = {
   readonly createdAtMs: number;
   readonly modifiedAtMs: number;
   readonly subdomainEnabled: boolean;
-  /** Wished for; no preview is served yet. */
   readonly previewsEnabled: boolean;
   readonly settings: ScriptSettings;
-  /** The version that serves. */
-  readonly activeVersionId: string;
+  readonly traffic: Traffic;
   readonly latestVersionId: string;
   readonly versionsMade: number;
   readonly deploymentsMade: number;
@@ -104,11 +112,30 @@ export type Deployment = {
   readonly number: number;
   readonly createdAtMs: number;
   readonly source: string;
-  readonly versionId: string;
+  readonly traffic: Traffic;
   readonly annotations: Annotations;
 };
 
-/** Names of the process's services: of our making, never the tenant's, never given twice. */
+/** The version that stands for the Worker where one must: the largest share, of equal ones the newer. */
+export function primaryOf(traffic: Traffic): string {
+  const [first, ...others] = traffic;
+  if (first === undefined) throw new Error("a Worker always has a version that serves");
+  return others.reduce((best, share) => (share.percentage > best.percentage ? share : best), first).versionId;
+}
+
+/** Percent by which shares may miss their sum. */
+export const SHARE_TOLERANCE = 0.01;
+
+/** Whether no other version answers any request. */
+export const servesAlone = (traffic: Traffic, versionId: string): boolean =>
+  traffic.every((share) => (share.versionId === versionId ? share.percentage > 0 : share.percentage === 0));
+
+export const aliasOf = (version: Pick<VersionDraft, "annotations">): string | null => version.annotations["workers/alias"] || null;
+
+/**
+ * Names of the process's services: of our making, never the tenant's, never given twice. They name a version's code and
+ * nothing else: versions of a Worker run side by side and share its state, which is to be named by the Worker's id.
+ */
 export const workerServiceId = (workerId: string, number: number): string => `w-${workerId}-v${number}`;
 export const assetsServiceId = (workerId: string, number: number): string => `a-${workerId}-v${number}`;
 

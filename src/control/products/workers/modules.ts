@@ -6,7 +6,7 @@ import { gzip } from "node:zlib";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { Part } from "../../http/form.ts";
 import { invalidUpload, type UploadMetadata } from "./contract.ts";
-import type { Code, CodeFile, CodeModule } from "./model.ts";
+import { authorsName, codeFiles, type Code, type CodeFile, type CodeModule } from "./model.ts";
 import { MODULE_NAME_MAX_BYTES } from "./quota.ts";
 
 type Kind = CodeModule["kind"];
@@ -130,16 +130,29 @@ function script(entry: Sorted, rest: readonly Sorted[], stored: (file: Sorted) =
 
 const compress = promisify(gzip);
 
-/** @param maxBytes of all files together, compressed @throws PlatformError upload_too_large */
-export async function checkSize(files: ReadonlyMap<string, Buffer>, maxBytes: number): Promise<void> {
-  const raw = [...files.values()];
-  const size = raw.reduce((sum, bytes) => sum + bytes.byteLength, 0);
+const LARGEST_TOLD = 5;
+const kib = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
+
+/** @param maxBytes of all files together, compressed @throws PlatformError upload_too_large, naming the largest */
+export async function checkSize({ code, files }: Assembled, maxBytes: number): Promise<void> {
+  const raw = [...files];
+  const size = raw.reduce((sum, [, bytes]) => sum + bytes.byteLength, 0);
   // gzip never makes more of it than this; most uploads need not be compressed at all to know.
   if (size + 1024 <= maxBytes) return;
+  const sizes = new Map<string, number>();
   let compressed = 0;
-  for (const bytes of raw) compressed += (await compress(bytes)).byteLength;
+  for (const [hash, bytes] of raw) {
+    const { byteLength } = await compress(bytes);
+    sizes.set(hash, byteLength);
+    compressed += byteLength;
+  }
   if (compressed <= maxBytes) return;
+  const sizeOf = ({ hash }: CodeFile): number => sizes.get(hash) ?? 0;
+  const largest = codeFiles(code).toSorted((a, b) => sizeOf(b) - sizeOf(a));
+  const told = largest.slice(0, LARGEST_TOLD).map((file) => `${shown(authorsName(file))} ${kib(sizeOf(file))}`);
+  const maps = code.format === "none" ? 0 : code.sourceMaps.reduce((sum, map) => sum + sizeOf(map), 0);
   throw new PlatformError("upload_too_large", {
-    message: `modules: ${compressed} bytes when compressed, ${compressed - maxBytes} more than the ${maxBytes} that a Worker may have.`,
+    message: `modules: ${compressed} bytes when compressed, ${compressed - maxBytes} more than the ${maxBytes} that a Worker may have. Largest, compressed: ${told.join(", ")}.`,
+    ...(compressed - maps <= maxBytes && { next: 'Without its source maps it fits: set "upload_source_maps" to false and deploy again.' }),
   });
 }

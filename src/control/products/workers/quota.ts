@@ -26,7 +26,13 @@ export const TEXT_BLOB_MAX_BYTES = 1_048_576;
 export const TEXT_BLOBS_MAX_BYTES = 2_097_152;
 export const ANNOTATIONS_MAX = 20;
 
-/** Versions and deployments kept of a Worker, newest first; the one that serves is always kept. */
+/** Versions between which a deployment splits the requests. */
+export const SPLIT_MAX = 2;
+/** Versions of an account that are in its process only because their previews were visited; each is an isolate. */
+export const PREVIEWS_RUNNING = 10;
+/** For so long none of them gives way to another: a change of what runs is a redeploy. Milliseconds. */
+export const PREVIEW_KEPT_MS = 60_000;
+/** Versions and deployments kept of a Worker, newest first; those that serve are always kept. */
 export const VERSIONS_KEPT = 50;
 /**
  * Of one version's row: names, variables, secrets, text blobs, exports, paths of assets. Whoever deploys makes control

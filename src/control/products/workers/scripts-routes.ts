@@ -7,10 +7,11 @@ import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts
 import type { ProductContext } from "../product.ts";
 import { referencesOnWire, scriptOnWire, serviceOnWire, subdomainOnWire, workerOnWire } from "./answers.ts";
 import { accountSubdomainBody, schedulesBody, scriptSubdomainBody } from "./contract.ts";
-import { deed, noWorker, presentWorker, record } from "./deeds.ts";
+import { deed, noWorker, presentWorker, record, route } from "./deeds.ts";
 import { callersOf } from "./callers.ts";
-import type { Version, Worker } from "./model.ts";
+import { primaryOf, type Version, type Worker } from "./model.ts";
 import { labelOf } from "./names.ts";
+import { announcesPreviews, previewUrlSuffix } from "./previews.ts";
 import * as store from "./store.ts";
 
 const WORKERS = "/accounts/:account/workers" as const;
@@ -25,7 +26,7 @@ async function find(context: ProductContext, call: AccountCall): Promise<Found> 
   const { db } = context.store;
   const script = call.params["script"] ?? "";
   const worker = await store.findWorker(db, context.keys, call.account, script);
-  const version = worker && (await store.findVersion(db, context.keys, worker, worker.activeVersionId));
+  const version = worker && (await store.findVersion(db, context.keys, worker, primaryOf(worker.traffic)));
   if (!worker || !version) throw noWorker(script);
   return { worker, version };
 }
@@ -41,14 +42,12 @@ async function remove(context: ProductContext, call: AccountCall): Promise<Respo
 
 async function setSubdomain(context: ProductContext, call: AccountCall): Promise<Response> {
   const sent = await readJson(call.request, scriptSubdomainBody);
-  const worker = await deed(context, call.principal, async (doing) => {
+  const { worker, announced } = await deed(context, call.principal, async (doing) => {
     const known = await presentWorker(doing, call.params["script"] ?? "");
-    const after = { ...known, subdomainEnabled: sent.enabled, previewsEnabled: sent.previews_enabled ?? sent.enabled };
-    await store.updateWorker(doing.tx, context.keys, doing.account.id, after);
-    await record(doing, "workers:route", `workers/${known.name}`, sent.enabled ? "subdomain on" : "subdomain off");
-    return after;
+    const worker = await route(doing, known, { enabled: sent.enabled, previews: sent.previews_enabled ?? sent.enabled });
+    return { worker, announced: announcesPreviews(context.edge, worker, doing.account.subdomain) };
   });
-  return success(subdomainOnWire(worker));
+  return success(subdomainOnWire(worker, announced));
 }
 
 async function setSchedules(context: ProductContext, call: AccountCall): Promise<Response> {
@@ -65,12 +64,10 @@ async function setSchedules(context: ProductContext, call: AccountCall): Promise
 
 function scriptRoutes(context: ProductContext): Route[] {
   const { db } = context.store;
-  const urlOf = async (call: AccountCall, name: string): Promise<string> =>
-    context.edge.urlOf(labelOf(name, await store.subdomainOf(db, call.account)));
   return [
     accountRoute("GET", `${WORKERS}/scripts`, READ_ALL, async (call) => {
-      const versions = await store.activeVersions(db, context.keys, call.account);
       const workers = await store.listWorkers(db, context.keys, call.account);
+      const versions = await store.primaryVersions(db, context.keys, call.account, workers);
       return success(
         workers.flatMap((worker) => {
           const version = versions.get(worker.id);
@@ -93,7 +90,9 @@ function scriptRoutes(context: ProductContext): Route[] {
     accountRoute("DELETE", `${WORKERS}/services/:script`, WRITE, (call) => remove(context, call)),
     accountRoute("GET", `${WORKERS}/workers/:script`, READ, async (call) => {
       const { worker } = await find(context, call);
-      return success(workerOnWire(worker, await urlOf(call, worker.name)));
+      const subdomain = await store.subdomainOf(db, call.account);
+      const suffix = announcesPreviews(context.edge, worker, subdomain) ? previewUrlSuffix(context.edge, worker, subdomain) : null;
+      return success(workerOnWire(worker, context.edge.urlOf(labelOf(worker.name, subdomain)), suffix));
     }),
     accountRoute("GET", `${SCRIPT}/references`, READ, async (call) => {
       const { worker } = await find(context, call);
@@ -106,7 +105,10 @@ function scriptRoutes(context: ProductContext): Route[] {
 function subdomainRoutes(context: ProductContext): Route[] {
   const own = (call: AccountCall) => store.subdomainOf(context.store.db, call.account);
   return [
-    accountRoute("GET", `${SCRIPT}/subdomain`, READ, async (call) => success(subdomainOnWire((await find(context, call)).worker))),
+    accountRoute("GET", `${SCRIPT}/subdomain`, READ, async (call) => {
+      const { worker } = await find(context, call);
+      return success(subdomainOnWire(worker, announcesPreviews(context.edge, worker, await own(call))));
+    }),
     accountRoute("POST", `${SCRIPT}/subdomain`, WRITE, (call) => setSubdomain(context, call)),
     accountRoute("GET", `${SCRIPT}/schedules`, READ, async (call) => {
       await find(context, call);

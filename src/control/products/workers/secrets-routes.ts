@@ -8,7 +8,18 @@ import type { ProductContext } from "../product.ts";
 import { secretsOnWire } from "./answers.ts";
 import { changeSecrets } from "./bindings.ts";
 import { latestVersionPatch, secretBody, secretsBulkBody, toSecretChanges, type SecretChanges } from "./contract.ts";
-import { addVersion, deed, deploy, noWorker, presentVersion, presentWorker, record, type Doing } from "./deeds.ts";
+import {
+  addVersion,
+  deed,
+  deploy,
+  noWorker,
+  presentVersion,
+  presentWorker,
+  record,
+  refuseUnlessLatestServes,
+  wholly,
+  type Doing,
+} from "./deeds.ts";
 import type { Annotations, Version, Worker } from "./model.ts";
 import * as store from "./store.ts";
 import { sourceOf, toAnnotations } from "./upload.ts";
@@ -30,13 +41,9 @@ async function changeAndDeploy(context: ProductContext, call: AccountCall, chang
   const annotations = toAnnotations(null, "secret");
   await deed(context, call.principal, async (doing) => {
     const worker = await presentWorker(doing, call.params["script"] ?? "");
-    if (worker.latestVersionId !== worker.activeVersionId) {
-      throw new PlatformError("latest_not_deployed", {
-        message: "The Worker's latest version is not deployed, and setting a secret would deploy it.",
-      });
-    }
+    refuseUnlessLatestServes(worker, "setting a secret");
     const made = await versionWith(doing, worker, { changes, strict, source, annotations });
-    await deploy(doing, made.worker, made.version, { source, annotations });
+    await deploy(doing, made.worker, wholly(made.version), { source, annotations });
   });
 }
 

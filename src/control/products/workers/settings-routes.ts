@@ -18,7 +18,19 @@ import {
   toScriptSettings,
   type SettingsPatch,
 } from "./contract.ts";
-import { addVersion, deed, deploy, noWorker, presentVersion, presentWorker, record, type Doing } from "./deeds.ts";
+import {
+  addVersion,
+  deed,
+  deploy,
+  noWorker,
+  presentVersion,
+  presentWorker,
+  record,
+  refuseUnlessLatestServes,
+  wholly,
+  type Doing,
+} from "./deeds.ts";
+import { diagnosed } from "./diagnosis.ts";
 import type { Version, VersionDraft, Worker } from "./model.ts";
 import * as store from "./store.ts";
 import { sourceOf, toAnnotations, tryVersion } from "./upload.ts";
@@ -74,8 +86,10 @@ async function draftFrom(
 ): Promise<VersionDraft> {
   const compatibilityDate = sent.compatibility_date ?? latest.compatibilityDate;
   const compatibilityFlags = sent.compatibility_flags ?? latest.compatibilityFlags;
-  const incompatible = checkCompatibility(compatibilityDate, compatibilityFlags, context.store.clock.now());
-  if (incompatible !== null) throw invalidUpload(incompatible);
+  const nowMs = context.store.clock.now();
+  const incompatible = checkCompatibility(compatibilityDate, compatibilityFlags, nowMs);
+  if (incompatible !== null)
+    throw diagnosed(incompatible, { code: latest.code, compatibilityDate, compatibilityFlags, files: new Map(), nowMs });
   const exports = await store.exportsByName(db, call.account);
   const bindings = sent.bindings
     ? resolveBindings(checkBindings(sent.bindings), {
@@ -118,12 +132,13 @@ async function patchSettings(context: ProductContext, call: AccountCall): Promis
       await record(doing, "workers:write", `workers/${name}`, "settings");
       return { worker, version };
     }
+    refuseUnlessLatestServes(worker, "changing its settings");
     if (version.id !== before.version.id) {
       throw new PlatformError("precondition_failed", { message: "The Worker was deployed by somebody else meanwhile." });
     }
     const draft = { ...(await draftFrom(context, doing.tx, call, sent, version, name)), ...tried };
     const added = await addVersion(doing, worker, name, draft);
-    const deployed = await deploy(doing, added.worker, added.version, { source: draft.source, annotations: draft.annotations });
+    const deployed = await deploy(doing, added.worker, wholly(added.version), { source: draft.source, annotations: draft.annotations });
     return { worker: deployed.worker, version: added.version };
   });
   return success(settingsOnWire(after.worker, after.version));

@@ -6,7 +6,8 @@ import type { Keys } from "../../keys/keys.ts";
 import type { Schema, WorkerDeploymentTable, WorkerTable, WorkerVersionTable } from "../../store/schema.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import type { AssetFile } from "../product.ts";
-import type { Annotations, Deployment, Exports, ScriptSettings, StoredBinding, Version, Worker } from "./model.ts";
+import { aliasOf, primaryOf, type Annotations, type Deployment, type Exports, type ScriptSettings, type StoredBinding } from "./model.ts";
+import type { Traffic, Version, Worker } from "./model.ts";
 import { DEPLOYMENTS_LISTED, VERSIONS_KEPT } from "./quota.ts";
 
 type Db = Kysely<Schema>;
@@ -20,6 +21,12 @@ type SealedVersion = {
   readonly assetsConfig: string | null;
 };
 
+type SharesOnRow = readonly { readonly version_id: string; readonly percentage: number }[];
+export const readTraffic = (text: string): Traffic =>
+  (JSON.parse(text) as SharesOnRow).map(({ version_id, percentage }) => ({ versionId: version_id, percentage }));
+const writeTraffic = (traffic: Traffic): string =>
+  JSON.stringify(traffic.map(({ versionId, percentage }) => ({ version_id: versionId, percentage })));
+
 const seal = (keys: Keys, account: AccountId, what: string, value: unknown): Buffer => keys.sealFor(account, what, JSON.stringify(value));
 const open = (keys: Keys, account: AccountId, what: string, box: Uint8Array): unknown => JSON.parse(keys.openFor(account, what, box));
 
@@ -32,7 +39,7 @@ function toWorker(row: Selectable<WorkerTable>, keys: Keys): Worker {
     subdomainEnabled: row.subdomain_enabled === 1,
     previewsEnabled: row.previews_enabled === 1,
     settings: open(keys, row.account_id, "worker settings", row.settings) as ScriptSettings,
-    activeVersionId: row.active_version_id,
+    traffic: readTraffic(row.traffic),
     latestVersionId: row.latest_version_id,
     versionsMade: row.versions_made,
     deploymentsMade: row.deployments_made,
@@ -46,6 +53,7 @@ function toVersion(row: VersionRow, keys: Keys): Version {
     workerId: row.worker_id,
     number: row.number,
     createdAtMs: row.created_at,
+    previewedAtMs: row.previewed_at,
     source: row.source,
     annotations,
     compatibilityDate: row.compatibility_date,
@@ -61,13 +69,12 @@ function toVersion(row: VersionRow, keys: Keys): Version {
 }
 
 function toDeployment(row: Selectable<WorkerDeploymentTable>, keys: Keys): Deployment {
-  const [version] = JSON.parse(row.versions) as [{ version_id: string }];
   return {
     id: row.id,
     number: row.number,
     createdAtMs: row.created_at,
     source: row.source,
-    versionId: version.version_id,
+    traffic: readTraffic(row.versions),
     annotations: open(keys, row.account_id, "worker deployment", row.annotations) as Annotations,
   };
 }
@@ -103,26 +110,46 @@ export async function listVersions(db: Db, keys: Keys, worker: Worker): Promise<
   return rows.map((row) => toVersion(row, keys));
 }
 
-/** The version that serves, of every Worker of the account, by the Worker's id. */
-export async function activeVersions(db: Db, keys: Keys, account: AccountId): Promise<Map<string, Version>> {
+/** Newest first. */
+export async function versionIds(db: Db, worker: Worker): Promise<string[]> {
+  const rows = await db.selectFrom("worker_versions").select("id").where("worker_id", "=", worker.id).orderBy("number", "desc").execute();
+  return rows.map(({ id }) => id);
+}
+
+/** The primary version of each of the account's Workers, by the Worker's id. */
+export async function primaryVersions(db: Db, keys: Keys, account: AccountId, workers: readonly Worker[]): Promise<Map<string, Version>> {
+  const ids = workers.map(({ traffic }) => primaryOf(traffic));
+  if (ids.length === 0) return new Map();
+  const rows = await db.selectFrom("worker_versions").selectAll().where("account_id", "=", account).where("id", "in", ids).execute();
+  return new Map(rows.map((row) => [row.worker_id, toVersion(row, keys)]));
+}
+
+/** Every version that is in the process, newest first: those with traffic, and those whose preview was visited. */
+export async function runningVersions(db: Db, keys: Keys, account: AccountId, workers: readonly Worker[]): Promise<Version[]> {
+  const ids = workers.flatMap(({ traffic }) => traffic.map(({ versionId }) => versionId));
+  if (ids.length === 0) return [];
   const rows = await db
     .selectFrom("worker_versions")
-    .innerJoin("workers", "workers.active_version_id", "worker_versions.id")
-    .selectAll("worker_versions")
-    .where("workers.account_id", "=", account)
+    .selectAll()
+    .where("account_id", "=", account)
+    .where((or) => or.or([or("id", "in", ids), or("previewed_at", "is not", null)]))
+    .orderBy("number", "desc")
     .execute();
-  return new Map(rows.map((row) => [row.worker_id, toVersion(row, keys)]));
+  return rows.map((row) => toVersion(row, keys));
 }
 
 /** What the Workers of the account export, by name; without opening a seal. */
 export async function exportsByName(db: Db, account: AccountId): Promise<Map<string, Exports>> {
+  const workers = await db.selectFrom("workers").select(["name", "traffic"]).where("account_id", "=", account).execute();
+  const names = new Map(workers.map(({ name, traffic }) => [primaryOf(readTraffic(traffic)), name]));
+  if (names.size === 0) return new Map();
   const rows = await db
-    .selectFrom("workers")
-    .innerJoin("worker_versions", "worker_versions.id", "workers.active_version_id")
-    .select(["workers.name", "worker_versions.exports"])
-    .where("workers.account_id", "=", account)
+    .selectFrom("worker_versions")
+    .select(["id", "exports"])
+    .where("account_id", "=", account)
+    .where("id", "in", [...names.keys()])
     .execute();
-  return new Map(rows.map((row) => [row.name, JSON.parse(row.exports) as Exports]));
+  return new Map(rows.map((row) => [names.get(row.id) ?? "", JSON.parse(row.exports) as Exports]));
 }
 
 /** Code and static assets of every version that is kept; equal ones once. */
@@ -142,7 +169,7 @@ const mutable = (keys: Keys, account: AccountId, worker: Worker) => ({
   subdomain_enabled: Number(worker.subdomainEnabled),
   previews_enabled: Number(worker.previewsEnabled),
   settings: seal(keys, account, "worker settings", worker.settings),
-  active_version_id: worker.activeVersionId,
+  traffic: writeTraffic(worker.traffic),
   latest_version_id: worker.latestVersionId,
   versions_made: worker.versionsMade,
   deployments_made: worker.deploymentsMade,
@@ -188,6 +215,8 @@ function toRow(keys: Keys, account: AccountId, version: Version): VersionRow {
     startup_ms: version.startupMs,
     sealed: seal(keys, account, "worker version", sealed),
     assets: version.assets === null ? null : JSON.stringify(version.assets.files),
+    alias: aliasOf(version),
+    previewed_at: version.previewedAtMs,
   };
 }
 
@@ -205,15 +234,15 @@ export async function versionSizes(tx: Tx, account: AccountId): Promise<{ id: st
   const rows = await tx
     .selectFrom("worker_versions")
     .innerJoin("workers", "workers.id", "worker_versions.worker_id")
-    .select(["worker_versions.id", SIZE.as("bytes"), "workers.active_version_id", "workers.latest_version_id"])
+    .select(["worker_versions.id", SIZE.as("bytes"), "workers.traffic", "workers.latest_version_id"])
     .where("worker_versions.account_id", "=", account)
     .orderBy("worker_versions.created_at")
     .orderBy("worker_versions.number")
     .execute();
-  return rows.map(({ id, bytes, active_version_id, latest_version_id }) => ({
+  return rows.map(({ id, bytes, traffic, latest_version_id }) => ({
     id,
     bytes,
-    held: id === active_version_id || id === latest_version_id,
+    held: id === latest_version_id || readTraffic(traffic).some(({ versionId }) => versionId === id),
   }));
 }
 
@@ -221,13 +250,17 @@ export async function deleteVersions(tx: Tx, account: AccountId, ids: readonly s
   if (ids.length > 0) await tx.deleteFrom("worker_versions").where("account_id", "=", account).where("id", "in", ids).execute();
 }
 
-/** Deletes what is older than the number of versions and deployments that are kept; never the version that serves. */
+/** Deletes what is older than the number of versions and deployments that are kept; never a version that serves. */
 export async function pruneVersions(tx: Tx, worker: Worker): Promise<void> {
   await tx
     .deleteFrom("worker_versions")
     .where("worker_id", "=", worker.id)
     .where("number", "<=", worker.versionsMade - VERSIONS_KEPT)
-    .where("id", "!=", worker.activeVersionId)
+    .where(
+      "id",
+      "not in",
+      worker.traffic.map(({ versionId }) => versionId),
+    )
     .execute();
   await tx
     .deleteFrom("worker_deployments")
@@ -246,7 +279,7 @@ export async function insertDeployment(tx: Tx, keys: Keys, account: AccountId, w
       created_at: deployment.createdAtMs,
       number: deployment.number,
       source: deployment.source,
-      versions: JSON.stringify([{ version_id: deployment.versionId, percentage: 100 }]),
+      versions: writeTraffic(deployment.traffic),
       annotations: seal(keys, account, "worker deployment", deployment.annotations),
     })
     .execute();
@@ -262,6 +295,20 @@ export async function listDeployments(db: Db, keys: Keys, worker: Worker): Promi
     .limit(DEPLOYMENTS_LISTED)
     .execute();
   return rows.map((row) => toDeployment(row, keys));
+}
+
+export async function findDeployment(db: Db, keys: Keys, worker: Worker, id: string): Promise<Deployment | undefined> {
+  const row = await db
+    .selectFrom("worker_deployments")
+    .selectAll()
+    .where("worker_id", "=", worker.id)
+    .where("id", "=", id)
+    .executeTakeFirst();
+  return row && toDeployment(row, keys);
+}
+
+export async function deleteDeployment(tx: Tx, worker: Worker, id: string): Promise<void> {
+  await tx.deleteFrom("worker_deployments").where("worker_id", "=", worker.id).where("id", "=", id).execute();
 }
 
 export async function deleteWorker(tx: Tx, worker: Worker): Promise<void> {

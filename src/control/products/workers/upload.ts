@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import type { Verdict } from "../../../capsule/messages.ts";
 import { checkCompatibility } from "../../../capsule/compatibility.ts";
+import type { Trial } from "../../../capsule/spec.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import { parseJson } from "../../http/body.ts";
 import { readForm, type Part } from "../../http/form.ts";
@@ -17,10 +18,12 @@ import { checkEntrypoint, resolveBindings } from "./bindings.ts";
 import { composeWorker } from "./compose.ts";
 import { checkBindings, checkUpload, invalidUpload, uploadMetadata, type SentBinding, type UploadMetadata } from "./contract.ts";
 import { checkQuota } from "./deeds.ts";
+import { diagnosed, requireHandlers } from "./diagnosis.ts";
 import type { AssetFile } from "../product.ts";
 import type { Annotations, Code, Exports, StoredBinding, Version, VersionAssets, VersionDraft, Worker } from "./model.ts";
 import { assemble, checkSize, type Assembled } from "./modules.ts";
 import { checkScriptName } from "./names.ts";
+import { checkAlias } from "./previews.ts";
 import { bodyMaxBytes, METADATA_MAX_BYTES, MODULES_MAX } from "./quota.ts";
 import * as store from "./store.ts";
 
@@ -43,8 +46,11 @@ type Sent = Assembled & {
 /** What rows say at the moment. */
 type Standing = { readonly worker: Worker | undefined; readonly latest: Version | undefined };
 
+const FORM = "Send multipart/form-data with a metadata part and one part for each module.";
+
 const refusals = {
-  malformed: (message: string) => invalidUpload(message, "Send multipart/form-data with a metadata part and one part for each module."),
+  malformed: (message: string) =>
+    invalidUpload(message, /more than \d+ parts/.test(message) ? "Bundle the modules into fewer, or move files to static assets." : FORM),
   tooLarge: (message: string) => new PlatformError("upload_too_large", { message }),
 };
 
@@ -52,7 +58,13 @@ function parseMetadata(parts: readonly Part[]): UploadMetadata {
   const [part, ...more] = parts.filter((candidate) => candidate.name === "metadata");
   if (!part) throw refusals.malformed("metadata: the form has no such part.");
   if (more.length > 0) throw refusals.malformed("metadata: the form has two such parts.");
-  if (part.bytes.byteLength > METADATA_MAX_BYTES) throw refusals.tooLarge(`metadata: larger than ${METADATA_MAX_BYTES} bytes.`);
+  // Not as upload_too_large, at which wrangler would blame the modules.
+  if (part.bytes.byteLength > METADATA_MAX_BYTES) {
+    throw invalidUpload(
+      `metadata: ${part.bytes.byteLength} bytes, more than ${METADATA_MAX_BYTES}.`,
+      "Shorten what takes the most of it: _headers, _redirects, variables.",
+    );
+  }
   const parsed = parseJson(part.bytes);
   if (!parsed.ok) throw invalidUpload(`metadata: ${parsed.problem}.`);
   return checkUpload(uploadMetadata, parsed.value, "metadata");
@@ -74,21 +86,24 @@ function refuseUnknownProducts(metadata: UploadMetadata): void {
 }
 
 async function parse(context: ProductContext, call: AccountCall, script: string, room: Room): Promise<Sent> {
-  checkScriptName(script, await store.subdomainOf(context.store.db, call.account));
+  const subdomain = await store.subdomainOf(context.store.db, call.account);
+  checkScriptName(script, subdomain);
   const limits = { maxBytes: bodyMaxBytes(context.quota), maxParts: MODULES_MAX + 1, room };
   const parts = await readForm(call.request, limits, refusals);
   const metadata = parseMetadata(parts);
   refuseUnknownProducts(metadata);
+  checkAlias(metadata.annotations?.["workers/alias"], script, subdomain);
   const bindings = checkBindings(metadata.bindings ?? []);
   const compatibilityDate = metadata.compatibility_date ?? OLDEST_DATE;
   const compatibilityFlags = metadata.compatibility_flags ?? [];
-  const incompatible = checkCompatibility(compatibilityDate, compatibilityFlags, context.store.clock.now());
-  if (incompatible !== null) throw invalidUpload(incompatible);
+  const nowMs = context.store.clock.now();
+  const incompatible = checkCompatibility(compatibilityDate, compatibilityFlags, nowMs);
   const assembled = assemble(
     metadata,
     parts.filter((part) => part.name !== "metadata"),
   );
-  await checkSize(assembled.files, context.quota.uploadMaxBytes);
+  if (incompatible !== null) throw diagnosed(incompatible, { ...assembled, compatibilityDate, compatibilityFlags, nowMs });
+  await checkSize(assembled, context.quota.uploadMaxBytes);
   const assetFiles = await redeemAssets(context, call, script, metadata);
   return { ...assembled, script, metadata, bindings, compatibilityDate, compatibilityFlags, assetFiles };
 }
@@ -172,8 +187,24 @@ function exportsOf(verdict: Extract<Verdict, { ok: true }>): Exports {
 type Tried = { readonly exports: Exports; readonly startupMs: number };
 type Settled = { readonly assets: VersionAssets | null; readonly bindings: readonly StoredBinding[] };
 
-/** Starts the script once, away from everything. @throws PlatformError invalid_upload with the runtime's own words */
-export async function tryVersion(context: ProductContext, call: AccountCall, version: Parameters<typeof composeWorker>[1]): Promise<Tried> {
+/** What the trial needs to tell places in the author's own files. */
+function sourcesOf(code: Code): Trial["sources"] {
+  if (code.format === "none") return undefined;
+  const maps = code.sourceMaps.map(({ name, hash }) => ({ name, hash }));
+  return code.format === "service-worker" ? { script: code.script.name, maps } : { maps };
+}
+
+/**
+ * Starts the script once, away from everything.
+ * @param files what was sent, by SHA-256; none for a version whose code is stored already
+ * @throws PlatformError invalid_upload with the runtime's own words, no_handlers
+ */
+export async function tryVersion(
+  context: ProductContext,
+  call: AccountCall,
+  version: Parameters<typeof composeWorker>[1],
+  files: Assembled["files"] = new Map(),
+): Promise<Tried> {
   const worker = composeWorker(TRIAL_SERVICE, version, {
     script: TRIAL_SERVICE,
     target: () => ({ service: TRIAL_SERVICE }),
@@ -182,10 +213,11 @@ export async function tryVersion(context: ProductContext, call: AccountCall, ver
   });
   // Static assets alone answer requests, without a script that could have handlers.
   if (!worker) return { exports: { handlers: [], entrypoints: [] }, startupMs: 0 };
-  const verdict = await context.host.validate({ account: call.account, worker });
-  // On a line of its own, as wrangler maps the lines of a stack to the sources.
-  if (!verdict.ok) throw invalidUpload(verdict.diagnostics.includes("\n") ? `${verdict.diagnostics}\n` : verdict.diagnostics);
-  return { exports: exportsOf(verdict), startupMs: Math.round(verdict.startupMs) };
+  const verdict = await context.host.validate({ account: call.account, worker, sources: sourcesOf(version.code) });
+  if (!verdict.ok) throw diagnosed(verdict.diagnostics, { ...version, files, nowMs: context.store.clock.now() });
+  const exports = exportsOf(verdict);
+  requireHandlers(exports, verdict.entrypoints.length);
+  return { exports, startupMs: Math.round(verdict.startupMs) };
 }
 
 function etagOf(code: Code, assets: VersionAssets | null): string {
@@ -196,6 +228,7 @@ function etagOf(code: Code, assets: VersionAssets | null): string {
 /** `wrangler` or `api`: who made a version or deployment. */
 export const sourceOf = (request: Request): string => (request.headers.get("user-agent")?.startsWith("wrangler") ? "wrangler" : "api");
 
+/** @param trigger upload, secret, promotion or rollback: the words that wrangler knows */
 export const toAnnotations = (sent: Readonly<Record<string, string>> | null | undefined, trigger: string): Annotations => ({
   ...sent,
   "workers/triggered_by": trigger,
@@ -233,7 +266,7 @@ export async function prepareUpload(context: ProductContext, call: AccountCall, 
   options.found(now.worker);
   const settled: Settled = await settle(context, context.store.db, call, sent, now);
   await storeBytes(context, call, sent.files);
-  const tried = await tryVersion(context, call, { ...sent, bindings: settled.bindings });
+  const tried = await tryVersion(context, call, { ...sent, bindings: settled.bindings }, sent.files);
   const { metadata } = sent;
   return {
     metadata,

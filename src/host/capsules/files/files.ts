@@ -153,10 +153,13 @@ export class AccountFiles {
   async prune(spec: Pick<CapsuleSpec, "account" | "keep" | "units">, graceMs = PRUNE_GRACE_MS): Promise<void> {
     const trees = assetsOf(spec).map(treeName);
     await this.#work(spec.account, "removing files that nothing holds", async (held) => {
-      await this.#sweep(join(held.directory, "code"), new Set(spec.keep.code), graceMs);
-      await this.#sweep(join(held.directory, "assets", "v"), new Set(trees), graceMs);
-      await this.#sweep(join(held.directory, "assets", "h"), new Set(spec.keep.assets), graceMs);
-      held.usage = null;
+      const removed = [
+        await this.#sweep(join(held.directory, "code"), new Set(spec.keep.code), graceMs),
+        await this.#sweep(join(held.directory, "assets", "v"), new Set(trees), graceMs),
+        await this.#sweep(join(held.directory, "assets", "h"), new Set(spec.keep.assets), graceMs),
+      ];
+      // Measured anew only then: the next upload would wait for it.
+      if (removed.some((count) => count > 0)) held.usage = null;
     });
   }
 
@@ -220,7 +223,9 @@ export class AccountFiles {
     return held.usage.bytes;
   }
 
-  async #sweep(directory: string, keep: ReadonlySet<string>, graceMs: number): Promise<void> {
+  /** How many entries it removed. */
+  async #sweep(directory: string, keep: ReadonlySet<string>, graceMs: number): Promise<number> {
+    let removed = 0;
     for (const name of await readdir(directory)) {
       if (keep.has(name)) continue;
       const path = join(directory, name);
@@ -228,8 +233,11 @@ export class AccountFiles {
       const stats = await lstat(path).catch((error: unknown) => {
         if (!isAbsent(error)) throw error;
       });
-      if (stats !== undefined && this.#clock.now() - stats.atimeMs > graceMs) await rm(path, { recursive: true, force: true });
+      if (stats === undefined || this.#clock.now() - stats.atimeMs <= graceMs) continue;
+      await rm(path, { recursive: true, force: true });
+      removed++;
     }
+    return removed;
   }
 
   #remember(account: AccountId): void {

@@ -61,7 +61,8 @@ export async function growTree(files: AssetsService["files"], place: TreePlace):
     for (let at = 0; at < files.length; at += WIDTH) {
       await Promise.all(files.slice(at, at + WIDTH).map((file) => linkFile(place.store, root, file)));
     }
-    for (const directory of [...made, root]) await syncDirectory(directory);
+    const fresh = [...made, root];
+    for (let at = 0; at < fresh.length; at += WIDTH) await Promise.all(fresh.slice(at, at + WIDTH).map(syncDirectory));
     await rename(root, tree).catch(async (error: unknown) => {
       // Another call made it meanwhile: the same name, so the same files.
       if (codeOf(error) !== "ENOTEMPTY" && codeOf(error) !== "EEXIST") throw error;

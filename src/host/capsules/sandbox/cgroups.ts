@@ -1,6 +1,7 @@
 // Memory, CPU share and process count of a capsule, by control groups where this process may write them: version 1
 // hierarchies, version 2, or a mixture. One directory a launch under one parent of ours; whoever dies leaves none behind.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LaunchRequest } from "../../contract.ts";
@@ -11,8 +12,11 @@ type Hierarchy = { readonly version: 1 | 2; readonly directory: string; readonly
 
 /** A launch's own groups. */
 export type LaunchGroups = {
-  /** `cgroup.procs` files: opened by us, written by the child itself before it becomes anything (see process.ts). */
-  readonly joins: readonly string[];
+  /**
+   * Moves a process into the groups, children that it has already not included: only for one that cannot fork.
+   * What it took before still counts elsewhere, so it must not have anything of a tenant's yet.
+   */
+  enter(pid: number): Promise<void>;
   /** Whether the kernel killed a process of the group for its memory. */
   outOfMemory(): boolean;
   /** CPU milliseconds of everything that ever ran in the groups; null where they do not count. */
@@ -23,7 +27,7 @@ export type LaunchGroups = {
 
 export type Groups = {
   readonly controllers: ReadonlySet<Controller>;
-  create(limits: LaunchRequest["limits"]): LaunchGroups;
+  create(limits: LaunchRequest["limits"]): Promise<LaunchGroups>;
   /** Our directory in each hierarchy, for sweepGroups. */
   readonly directories: readonly string[];
 };
@@ -170,15 +174,36 @@ function counter(file: string, word: string): number {
   }
 }
 
-async function removeGroup(directory: string): Promise<void> {
+/** One deed after the other; a failure is its caller's alone. */
+type InTurn = <T>(deed: () => T | Promise<T>) => Promise<T>;
+
+/**
+ * The kernel changes groups one at a time too, and a process that joins keeps everyone waiting for some 10 ms: whoever
+ * asks meanwhile would be held in a system call, and this process with all its requests.
+ */
+function turns(): InTurn {
+  let last: Promise<unknown> = Promise.resolve();
+  return (deed) => {
+    const done = last.then(deed);
+    last = done.catch(() => {});
+    return done;
+  };
+}
+
+/** Whether the directory is gone. */
+function removed(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
+}
+
+async function removeGroup(directory: string, inTurn: InTurn = async (deed) => deed()): Promise<void> {
   // A group cannot go while a process in it is still being buried, so the first attempts may be refused.
   for (let attempt = 0; attempt < 400; attempt++) {
-    try {
-      rmdirSync(directory);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    }
+    if (await inTurn(() => removed(directory))) return;
     for (const pid of processesIn(directory)) {
       try {
         process.kill(pid, "SIGKILL");
@@ -198,30 +223,37 @@ function processesIn(directory: string): number[] {
   }
 }
 
-function createLaunch(hierarchies: readonly Hierarchy[], name: string, limits: LaunchRequest["limits"]): LaunchGroups {
-  const made = hierarchies.map((hierarchy) => ({ ...hierarchy, directory: join(hierarchy.directory, name) }));
-  for (const hierarchy of made) {
-    mkdirSync(hierarchy.directory);
-    for (const [file, value] of settings(hierarchy, limits)) tryWrite(join(hierarchy.directory, file), value);
-  }
+function openLaunch(made: readonly Hierarchy[], inTurn: InTurn): LaunchGroups {
   const memory = made.find(({ controllers }) => controllers.includes("memory"));
   const cpu = made.find(({ controllers }) => controllers.includes("cpu"));
   return {
-    joins: made.map(({ directory }) => join(directory, "cgroup.procs")),
+    enter: (pid) =>
+      inTurn(async () => {
+        for (const { directory } of made) await writeFile(join(directory, "cgroup.procs"), String(pid), { flag: "r+" });
+      }),
     outOfMemory: () =>
       memory !== undefined &&
       counter(join(memory.directory, memory.version === 1 ? "memory.oom_control" : "memory.events"), "oom_kill") > 0,
     cpuMs: () => (cpu?.version === 2 ? counter(join(cpu.directory, "cpu.stat"), "usage_usec") / 1000 : null),
     async remove() {
-      await Promise.all(made.map(({ directory }) => removeGroup(directory)));
+      await Promise.all(made.map(({ directory }) => removeGroup(directory, inTurn)));
     },
   };
+}
+
+function createLaunch(hierarchies: readonly Hierarchy[], name: string, limits: LaunchRequest["limits"], inTurn: InTurn): LaunchGroups {
+  const made = hierarchies.map((hierarchy) => ({ ...hierarchy, directory: join(hierarchy.directory, name) }));
+  for (const hierarchy of made) {
+    mkdirSync(hierarchy.directory);
+    for (const [file, value] of settings(hierarchy, limits)) tryWrite(join(hierarchy.directory, file), value);
+  }
+  return openLaunch(made, inTurn);
 }
 
 /**
  * Finds the control groups that this process may use; those it may not are simply absent from `controllers`.
  * @param name the directory of ours in each hierarchy, such as `mayfly-1a2b3c4d`.
- * The first join of a launch costs it some 10 ms, further ones next to nothing.
+ * The first group that a process joins costs some 10 ms, in which the kernel waits for a grace period; further ones next to nothing.
  */
 export function openGroups(name: string, texts: GroupTexts = machineTexts()): Groups {
   const mounts = cgroupMounts(texts.mounts);
@@ -229,20 +261,31 @@ export function openGroups(name: string, texts: GroupTexts = machineTexts()): Gr
   const version1 = openVersion1(mounts, paths, name);
   const missing = CONTROLLERS.filter((controller) => !version1.some(({ controllers }) => controllers.includes(controller)));
   const hierarchies = [...version1, ...openVersion2(mounts, paths, name, missing)];
+  const inTurn = turns();
   let count = 0;
   return {
     controllers: new Set(hierarchies.flatMap(({ controllers }) => controllers)),
-    create: (limits) => createLaunch(hierarchies, `c${(count += 1)}`, limits),
+    create: (limits) => inTurn(() => createLaunch(hierarchies, `c${(count += 1)}`, limits, inTurn)),
     directories: hierarchies.map(({ directory }) => directory),
   };
 }
 
+const nothing = (enter: () => Promise<void>): LaunchGroups => ({
+  enter,
+  outOfMemory: () => false,
+  cpuMs: () => null,
+  remove: () => Promise.resolve(),
+});
+
 /** For a machine whose groups can be made but not joined: launches without any. */
 export const NO_GROUPS: Groups = {
   controllers: new Set(),
-  create: () => ({ joins: [], outOfMemory: () => false, cpuMs: () => null, remove: () => Promise.resolve() }),
+  create: async () => nothing(() => Promise.resolve()),
   directories: [],
 };
+
+/** For a launch whose groups could not be made: whoever would enter them is refused. */
+export const closedGroups = (reason: unknown): LaunchGroups => nothing(() => Promise.reject(reason));
 
 /** Ends what lives in our directories and removes every launch's group in them, and with `whole` the directories themselves. */
 export async function sweepGroups(directories: readonly string[], whole: boolean): Promise<void> {

@@ -2,6 +2,7 @@
 // Only from the main thread: the tie that ends a capsule with its parent is to the thread that started it.
 import { readdirSync, readFileSync } from "node:fs";
 import type { LaunchRequest, Sandboxed } from "../../contract.ts";
+import { closedGroups } from "./cgroups.ts";
 import type { Form } from "./forms.ts";
 import { limitWords } from "./limits.ts";
 import { start, type Plan } from "./process.ts";
@@ -35,7 +36,7 @@ export function launcher(form: Form, onLife: Plan["onLife"]): (request: LaunchRe
         seccompFile: form.seccompFile,
         wrapped: form.wrapped,
         limits: words(request.limits, { memoryGroup: form.groups.controllers.has("memory"), ownUser: form.ownUsers }),
-        groups: form.groups.create(request.limits),
+        groups: form.groups.create(request.limits).catch(closedGroups),
         strays,
         onLife,
       },

@@ -1,5 +1,6 @@
-// Starts one workerd through a shell line that lowers its limits and joins its control groups, and follows it to its end.
-// The end is when workerd itself is gone, not its wrapper: a successor would meet its database locks.
+// Starts one workerd through a shell line that lowers its limits, puts it into its control groups and follows it to its end.
+// It has nothing to run until it is in them: its configuration comes afterwards. Joining takes as long as its own start, so
+// both go on at once. The end is when workerd itself is gone, not its wrapper: a successor would meet its database locks.
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { closeSync, constants as files, openSync } from "node:fs";
 import { constants } from "node:os";
@@ -15,10 +16,9 @@ const STDOUT_BYTES = 1024 * 1024;
 const OUTER_GRACE_MS = 1000;
 const LAST_WORDS_MS = 500;
 
-/** Descriptors of the child: 0 to 2, then these, then one for each control group to join. */
+/** Descriptors of the child: 0 to 2, then these. */
 export const SECCOMP_FD = 3;
 export const INFO_FD = 4;
-const FIRST_JOIN_FD = 5;
 
 export type Plan = {
   /** What the shell becomes: program and arguments. */
@@ -31,19 +31,13 @@ export type Plan = {
   readonly wrapped: boolean;
   /** Shell words that lower limits, each ended by `;`. */
   readonly limits: string;
-  readonly groups: LaunchGroups;
+  /** Being made meanwhile; never rejects. */
+  readonly groups: Promise<LaunchGroups>;
   /** Descriptors that this process inherited and would pass on. */
   readonly strays: readonly number[];
   /** Called with the process as soon as it is known and when it is gone, for the records of who must be swept. */
   readonly onLife: (id: ProcessId, alive: boolean) => void;
 };
-
-function shellLine(limits: string, joins: number): string {
-  const fds = Array.from({ length: joins }, (_, index) => FIRST_JOIN_FD + index);
-  const join = fds.map((fd) => `echo 0 >&${fd} || exit 97; `).join("");
-  const close = fds.map((fd) => `exec ${fd}>&-; `).join("");
-  return `${limits} ${join}${close}unset PWD OLDPWD; exec "$@"`;
-}
 
 /**
  * Where the child's descriptors come from. A shell cannot close those above 9, so a stray one is covered with /dev/null instead.
@@ -63,7 +57,6 @@ function descriptors(plan: Plan, collectStdout: boolean): { stdio: StdioOptions;
       "pipe",
       plan.seccompFile === null ? "ignore" : open(plan.seccompFile, files.O_RDONLY),
       plan.wrapped ? "pipe" : "ignore",
-      ...plan.groups.joins.map((path) => open(path, files.O_WRONLY)),
     ];
     const covered = plan.strays.filter((fd) => fd >= stdio.length);
     if (covered.length > 0) {
@@ -130,29 +123,32 @@ function looksOutOfMemory(exit: Pick<Exit, "code" | "signal">, stderr: string, k
   return exit.signal !== null && /out of memory|allocation failed|bad_alloc/i.test(stderr);
 }
 
+function spawnPlan(plan: Plan, collectStdout: boolean): ChildProcess {
+  const { stdio, opened } = descriptors(plan, collectStdout);
+  try {
+    return spawn("/bin/sh", ["-c", `${plan.limits} unset PWD OLDPWD; exec "$@"`, "capsule", ...plan.command], {
+      cwd: "/",
+      env: {},
+      stdio,
+      // Its own session: a Ctrl-C in the operator's terminal is for us, and we stop capsules in order.
+      detached: true,
+      ...(plan.uid === null ? {} : { uid: plan.uid, gid: plan.uid }),
+    });
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
+}
+
 /**
- * Starts the plan's command and resolves as soon as workerd's process exists.
- * @throws PlatformError capsule_failed when there is no process at all; groups are removed then.
+ * Starts the plan's command and resolves once workerd's process exists and is in its groups.
+ * @throws PlatformError capsule_failed when there is no such process; nothing is left then.
  */
 export async function start(plan: Plan, request: Pick<LaunchRequest, "stdin" | "collectStdout">): Promise<Sandboxed> {
-  const { groups } = plan;
   let child: ChildProcess;
   try {
-    const { stdio, opened } = descriptors(plan, request.collectStdout);
-    try {
-      child = spawn("/bin/sh", ["-c", shellLine(plan.limits, groups.joins.length), "capsule", ...plan.command], {
-        cwd: "/",
-        env: {},
-        stdio,
-        // Its own session: a Ctrl-C in the operator's terminal is for us, and we stop capsules in order.
-        detached: true,
-        ...(plan.uid === null ? {} : { uid: plan.uid, gid: plan.uid }),
-      });
-    } finally {
-      for (const fd of opened) closeSync(fd);
-    }
+    child = spawnPlan(plan, request.collectStdout);
   } catch (error) {
-    await groups.remove();
+    await plan.groups.then((groups) => groups.remove());
     throw failed("The sandbox could not be started.", {}, error);
   }
   const stderr = collect(child.stderr, (text) => text.slice(-STDERR_BYTES));
@@ -160,9 +156,8 @@ export async function start(plan: Plan, request: Pick<LaunchRequest, "stdin" | "
   const exit = ended(child);
   exit.catch(() => {});
   child.stdin?.on("error", () => {});
-  child.stdin?.end(request.stdin);
-  const pid = plan.wrapped ? await childPid(child.stdio[INFO_FD] as Readable) : (child.pid ?? null);
-  const inner = pid === null ? null : (identify(pid) ?? { pid, started: "" });
+  const [groups, pid] = await Promise.all([plan.groups, plan.wrapped ? childPid(child.stdio[INFO_FD] as Readable) : child.pid]);
+  const inner = pid === null || pid === undefined ? null : (identify(pid) ?? { pid, started: "" });
   if (inner === null) {
     child.kill("SIGKILL");
     const how = await exit.catch((error: unknown) => ({ error }));
@@ -170,17 +165,28 @@ export async function start(plan: Plan, request: Pick<LaunchRequest, "stdin" | "
     throw failed("The sandbox ended before it began.", { ...how, stderr: stderr() });
   }
   plan.onLife(inner, true);
-  return follow(plan, child, exit, inner, { stderr, stdout });
+  const sandboxed = follow(plan, groups, child, exit, inner, { stderr, stdout });
+  try {
+    await groups.enter(inner.pid);
+  } catch (error) {
+    // What has ended meanwhile tells so itself, and joins nothing.
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return sandboxed;
+    sandboxed.kill();
+    const how = await sandboxed.exited;
+    throw failed("The sandbox could not be put into its control groups.", { ...how, stderr: stderr() }, error);
+  }
+  if (request.stdin !== null) sandboxed.feed(request.stdin);
+  return sandboxed;
 }
 
 function follow(
   plan: Plan,
+  groups: LaunchGroups,
   child: ChildProcess,
   exit: Promise<Pick<Exit, "code" | "signal">>,
   inner: ProcessId,
   said: Pick<Sandboxed, "stderr" | "stdout">,
 ): Sandboxed {
-  const { groups } = plan;
   let killed = false;
   let lastCpuMs = 0;
   const sampleCpu = (): number => (lastCpuMs = Math.max(lastCpuMs, groups.cpuMs() ?? cpuMsOf(inner.pid) ?? 0));
@@ -194,14 +200,16 @@ function follow(
     await Promise.race([closed, sleep(LAST_WORDS_MS, undefined, { ref: false })]);
     lastCpuMs = Math.max(lastCpuMs, groups.cpuMs() ?? 0);
     const outOfMemory = groups.outOfMemory() || looksOutOfMemory(outcome, said.stderr(), killed);
-    await groups.remove();
     plan.onLife(inner, false);
+    // Nobody waits for that: it has its turn among the launches of others.
+    void groups.remove();
     return { ...outcome, outOfMemory };
   };
   const exited = bury();
   return {
     pid: inner.pid,
     exited,
+    feed: (stdin) => void child.stdin?.end(stdin),
     terminate: () => signal(inner, "SIGTERM"),
     kill() {
       killed = true;

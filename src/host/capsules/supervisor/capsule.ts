@@ -5,9 +5,12 @@ import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
-import type { Answerer, Exit, Fate, Journal } from "../../contract.ts";
+import type { Answerer, Choice, Exit, Fate, Journal } from "../../contract.ts";
+import { choose } from "./choice.ts";
+import type { Ahead } from "./ahead.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
+import { ingressSockets } from "../workerd/config.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
@@ -28,6 +31,8 @@ export type CapsuleParts = {
   /** A place among the living processes, and back. @throws PlatformError capsule_failed when there is none */
   takePlace(): Promise<Disposable>;
   start(spec: CapsuleSpec, signal: AbortSignal): Promise<Run>;
+  /** The account's process that waits for what it will run. */
+  readonly ahead: Pick<Ahead, "has" | "drop">;
   /** Before the first file of the account is written. */
   own(account: AccountId): Promise<void>;
   report(account: AccountId, kind: "restarted" | "suspend", reason: string): void;
@@ -93,11 +98,11 @@ export class Capsule implements Occupant {
   }
 
   /** Decides for one caller, starting the process if it must and waiting for it, bounded in time and number. */
-  async open(label: string): Promise<Answerer> {
+  async open(label: string, choice: Choice = {}): Promise<Answerer> {
     const { waitMs, maxWaiting } = this.#parts.bounds;
     const deadline = performance.now() + waitMs;
     for (;;) {
-      const decision = this.#decide(label);
+      const decision = this.#decide(label, choice);
       if (decision !== "wait") return decision;
       if (this.#waiters.size >= maxWaiting) return unavailable("Too many requests wait for this Worker to start.", 1);
       this.#askForStart();
@@ -127,7 +132,11 @@ export class Capsule implements Occupant {
       this.#endTimer.set(next.endsAtMs);
       if (!this.#live()) await this.#kill();
       else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
-      else this.#waiters.wake();
+      else {
+        this.#waiters.wake();
+        // Not waited for: it will be hot, or nearly, when the first request comes.
+        if (run === null && isServed(spec) && this.#parts.ahead.has(this.account)) this.#askForStart();
+      }
       // The end may have come during the drain.
       this.#refuseIfGone();
       await this.#prune(spec);
@@ -191,7 +200,7 @@ export class Capsule implements Occupant {
     return { pssBytes, cpuMs: this.#cpuBeforeMs + cpuMs };
   }
 
-  #decide(label: string): Decision {
+  #decide(label: string, choice: Choice): Decision {
     if (this.#tombstone !== null) return { kind: "gone", tombstone: this.#tombstone };
     const known = this.#known;
     if (this.#closing) return unavailable("This machine is going down.", 5);
@@ -199,7 +208,8 @@ export class Capsule implements Occupant {
     if (this.lapsed) return { kind: "gone", tombstone: lapse(known, known.endsAtMs ?? 0) };
     const suspended = known.suspended ?? this.#localSuspension;
     if (suspended !== null) return { kind: "suspended", reason: suspended };
-    const service = known.routes.get(label);
+    const route = known.routes.get(label);
+    const service = route && choose(route, choice, Math.random)?.service;
     if (service === undefined) return { kind: "none" };
     if (this.#run !== null) {
       if (this.#run.leases >= this.#parts.bounds.maxInFlight) return unavailable("Too many requests to this account are in flight.", 1);
@@ -358,7 +368,7 @@ export class Capsule implements Occupant {
   async #leave(): Promise<void> {
     this.#endTimer.set(null);
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
-    await this.#kill();
+    await Promise.all([this.#kill(), this.#parts.ahead.drop(this.account)]);
     await this.#inTurn(() => this.#kill());
   }
 
@@ -366,6 +376,7 @@ export class Capsule implements Occupant {
   #lapse(): void {
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
     void this.#parts.journal.end(this.account);
+    void this.#parts.ahead.drop(this.account);
     void this.#kill();
   }
 
@@ -377,6 +388,9 @@ export class Capsule implements Occupant {
     }
   }
 }
+
+/** Whether anybody can reach it: what is not public yet would be started anew when it is. */
+const isServed = (spec: CapsuleSpec): boolean => spec.units.some((unit) => ingressSockets(unit).size > 0);
 
 function unavailable(reason: string, retryAfterSeconds: number): Answerer {
   return { kind: "unavailable", reason, retryAfterSeconds: Math.max(1, retryAfterSeconds) };

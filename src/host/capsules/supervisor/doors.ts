@@ -1,5 +1,6 @@
-// The socket directories of a capsule: the process makes its sockets in `s/`, the only place that it can write,
-// and the host moves them to `h/`, where no process can put anything else in their place, before it connects.
+// The socket directories of one process: it makes its sockets in `s…/`, the only place that it can write, and the host
+// moves them to `h…/`, where no process can put anything else in their place, before it connects. No two processes share
+// them: the next one of an account may wait in its own while the one before still serves.
 import { chmod, chown, lstat, mkdir, rename } from "node:fs/promises";
 import { request, type Agent } from "node:http";
 import { dirname, join } from "node:path";
@@ -11,28 +12,40 @@ import { PING_PATH } from "../workerd/config.ts";
 /** Longest path of a unix socket: sun_path without its final zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
-export type SocketDirectories = { readonly top: string; readonly process: string; readonly host: string };
+export type SocketDirectories = { readonly process: string; readonly host: string };
 
-/** Where the sockets of the account lie below the run directory. @throws Error when paths get too long for a socket */
-export function socketDirectories(runDirectory: string, account: AccountId): SocketDirectories {
-  const top = join(runDirectory, "c", account.slice(0, 16));
-  if (Buffer.byteLength(join(top, "s", "control.sock")) > MAX_SOCKET_PATH_BYTES) {
+/** Below it lie the sockets of every account. */
+export const allSockets = (runDirectory: string): string => join(runDirectory, "c");
+
+/** Below it lie the sockets of all processes of the account. */
+export const accountSockets = (runDirectory: string, account: AccountId): string => join(allSockets(runDirectory), account.slice(0, 16));
+
+/** @param name of the process, short, no other's. @throws Error when paths get too long for a socket */
+export function socketDirectories(runDirectory: string, account: AccountId, name: string): SocketDirectories {
+  const top = accountSockets(runDirectory, account);
+  const directories = { process: join(top, `s${name}`), host: join(top, `h${name}`) };
+  if (Buffer.byteLength(join(directories.process, "control.sock")) > MAX_SOCKET_PATH_BYTES) {
     throw new Error(`${runDirectory} is too long a path for unix sockets; set MAYFLY_RUN to a shorter one`);
   }
-  return { top, process: join(top, "s"), host: join(top, "h") };
+  return directories;
 }
 
-/** Empty directories for one start: workerd never unlinks its sockets and fails where one lies. */
-export async function freshSocketDirectories(directories: SocketDirectories, uid: number, ownUsers: boolean): Promise<void> {
-  await eraseTree(directories.top);
+/** Makes the directories for one process. */
+export async function makeSocketDirectories(directories: SocketDirectories, uid: number, ownUsers: boolean): Promise<void> {
+  const top = dirname(directories.process);
   // A capsule's user passes through to its own, and lists nothing.
-  for (const open of [dirname(directories.top), directories.top]) {
+  for (const open of [dirname(top), top]) {
     await mkdir(open, { recursive: true });
     await chmod(open, 0o711);
   }
   await mkdir(directories.process, { mode: 0o700 });
   await mkdir(directories.host, { mode: 0o700 });
   if (ownUsers) await chown(directories.process, uid, uid);
+}
+
+export async function eraseSocketDirectories(directories: SocketDirectories): Promise<void> {
+  await eraseTree(directories.process);
+  await eraseTree(directories.host);
 }
 
 async function moved(directories: SocketDirectories, name: string): Promise<boolean> {

@@ -1,4 +1,4 @@
-// Two bounds on the machine: how many processes start at once, and how many live at once.
+// The bounds on the machine: how many processes start at once, how many live at once, and what memory stays free.
 // Whoever waits can be called off; a place is given back exactly once.
 import { PlatformError } from "../../../kernel/errors.ts";
 
@@ -24,6 +24,11 @@ export class Gate {
         this.#leave();
       },
     };
+  }
+
+  /** Whether somebody who comes now would wait. */
+  get busy(): boolean {
+    return this.#free === 0;
   }
 
   #wait(signal: AbortSignal): Promise<void> {
@@ -60,32 +65,61 @@ export type Occupant = {
   stopIdle(): Promise<void>;
 };
 
-/** Places for living processes; the least recently used idle one makes room. */
+/** What a start may do to make room: one victim may not be enough where memory is short. */
+const MAX_VICTIMS = 8;
+
+const NO_PLACE = "Every place for a running account is in use.";
+const NO_MEMORY = "This machine has no memory to spare for another running account.";
+
+/** Places for living processes, as many as were asked for and as memory allows; the least recently used idle one makes room. */
 export class Places {
   readonly #most: number;
   readonly #occupants: () => Iterable<Occupant>;
+  readonly #memoryIsShort: () => boolean;
   #taken = 0;
 
-  constructor(most: number, occupants: () => Iterable<Occupant>) {
+  /** @param memoryIsShort asked before every start and after every stop */
+  constructor(most: number, occupants: () => Iterable<Occupant>, memoryIsShort: () => boolean) {
     this.#most = most;
     this.#occupants = occupants;
+    this.#memoryIsShort = memoryIsShort;
   }
 
   get taken(): number {
     return this.#taken;
   }
 
-  /** @throws PlatformError capsule_failed when every place is in use */
+  /** Why there is no room now, for the caller who asked for it. */
+  #refusal(): string | null {
+    if (this.#taken >= this.#most) return NO_PLACE;
+    return this.#memoryIsShort() ? NO_MEMORY : null;
+  }
+
+  /** @throws PlatformError capsule_failed when every place is in use, or memory is short and nobody idle gives any back */
   async take(): Promise<Disposable> {
     // Bounded: another start may take the place that a stop has just freed.
-    for (let tries = 0; this.#taken >= this.#most && tries < 8; tries++) {
-      const victim = this.#leastRecentlyUsed();
-      if (victim === null) break;
-      await victim.stopIdle();
+    let refusal = this.#refusal();
+    for (let stopped = 0; refusal !== null && stopped < MAX_VICTIMS; stopped++) {
+      if (!(await this.#stopOne())) break;
+      refusal = this.#refusal();
     }
-    if (this.#taken >= this.#most) {
-      throw new PlatformError("capsule_failed", { message: "Every place for a running account is in use.", retryAfterSeconds: 2 });
-    }
+    if (refusal !== null) throw new PlatformError("capsule_failed", { message: refusal, retryAfterSeconds: 2 });
+    return this.#enter();
+  }
+
+  /** A place that is free as it is; null when there is none. */
+  tryTake(): Disposable | null {
+    return this.#refusal() === null ? this.#enter() : null;
+  }
+
+  /** Where memory has become short since: stops idle ones, a bounded number, until it no longer is. */
+  async relieve(): Promise<number> {
+    let stopped = 0;
+    while (stopped < MAX_VICTIMS && this.#memoryIsShort() && (await this.#stopOne())) stopped++;
+    return stopped;
+  }
+
+  #enter(): Disposable {
     this.#taken++;
     let held = true;
     return {
@@ -94,6 +128,12 @@ export class Places {
         held = false;
       },
     };
+  }
+
+  async #stopOne(): Promise<boolean> {
+    const victim = this.#leastRecentlyUsed();
+    await victim?.stopIdle();
+    return victim !== null;
   }
 
   #leastRecentlyUsed(): Occupant | null {

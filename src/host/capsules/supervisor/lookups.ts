@@ -1,5 +1,5 @@
 // Questions to control about host labels: one at a time for each label, a bounded number in all, and every
-// answer believed for a moment, so that a flood of requests for nothing stays here.
+// answer believed for a moment while the account stays as it is, so that a flood of requests for nothing stays here.
 import type { CapsuleControl, LookupAnswer } from "../../../capsule/messages.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
@@ -20,7 +20,9 @@ export class Lookups {
   readonly #believedMs: number;
   #asking = 0;
   readonly #asked = new Map<string, Promise<Found>>();
-  readonly #remembered = new BoundedMap<string, { readonly untilMs: number; readonly found: Found }>(MAX_REMEMBERED);
+  readonly #remembered = new BoundedMap<string, { readonly untilMs: number; readonly generation: number; readonly found: Found }>(
+    MAX_REMEMBERED,
+  );
 
   /** @param take acts on an answer before those who asked learn of it */
   constructor(control: Pick<CapsuleControl, "lookup">, take: (answer: LookupAnswer) => Promise<void>, clock: Clock, believedMs: number) {
@@ -30,22 +32,27 @@ export class Lookups {
     this.#believedMs = believedMs;
   }
 
-  ask(label: string): Promise<Found> {
+  /** @param generation of the account as it is held here; an answer about another one is not believed any more */
+  ask(label: string, generation: () => number): Promise<Found> {
     const remembered = this.#remembered.get(label);
-    if (remembered !== undefined && this.#clock.now() < remembered.untilMs) return Promise.resolve(remembered.found);
+    if (remembered !== undefined && this.#clock.now() < remembered.untilMs && remembered.generation === generation()) {
+      return Promise.resolve(remembered.found);
+    }
     let asked = this.#asked.get(label);
     if (asked === undefined) {
       if (this.#asking >= MAX_ASKED_AT_ONCE) return Promise.resolve({ kind: "down" });
-      asked = this.#ask(label).finally(() => this.#asked.delete(label));
+      asked = this.#ask(label, generation).finally(() => this.#asked.delete(label));
       this.#asked.set(label, asked);
     }
     return asked;
   }
 
-  async #ask(label: string): Promise<Found> {
+  async #ask(label: string, generation: () => number): Promise<Found> {
     const found = await this.#answer(label);
     // A failure is not believed: control may be back for the next caller.
-    if (found.kind !== "down") this.#remembered.set(label, { untilMs: this.#clock.now() + this.#believedMs, found });
+    if (found.kind !== "down") {
+      this.#remembered.set(label, { untilMs: this.#clock.now() + this.#believedMs, generation: generation(), found });
+    }
     return found;
   }
 

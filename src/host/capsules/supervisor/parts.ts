@@ -25,6 +25,8 @@ export const BOUNDS = {
   maxStarting: 4,
   /** A start that takes longer no longer counts among them. */
   gateMs: 1_000,
+  /** A process that was started ahead waits this long for what it will run. */
+  aheadMs: 5_000,
   /** Between two looks at every hot capsule. */
   tickMs: 1_000,
   /** Without an answer for so long a process that computes is hung … */

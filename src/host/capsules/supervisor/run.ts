@@ -1,22 +1,25 @@
 // One life of one capsule's process, from launch to the last trace of it: its sockets, its leases, its end.
 // Whatever way it ends, `ended` aborts, connections are dropped and the egress closes.
-import type { Agent } from "node:http";
+import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CapsuleSpec } from "../../../capsule/spec.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { EgressFactory, Exit, Journal, Lease, Listening, Origin, Sandbox, Sandboxed } from "../../contract.ts";
-import { capsuleAgent } from "../../edge/agent.ts";
+import type { EgressFactory, Exit, Journal, LaunchRequest, Lease, Listening, Origin, Sandbox, Sandboxed } from "../../contract.ts";
+import { CapsulePool } from "../../edge/pool.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
-import { freshSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
+import { eraseSocketDirectories, makeSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
 import { Meter } from "./meter.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
 import { originsOf } from "./standing.ts";
 
-type Door = { readonly socketPath: string; readonly agent: Agent };
+type Door = { readonly socketPath: string; readonly pool: CapsulePool };
+
+/** Spare connections to the control socket go before workerd closes them, which is after 15 s. */
+const CONTROL_IDLE_MS = 4_000;
 
 /** The process did not get as far as answering; `diagnostics` is its standard error, for the log. */
 export class StartFailure extends Error {
@@ -43,7 +46,7 @@ export type RunParts = {
 type Opened = {
   readonly process: Sandboxed;
   readonly egress: AsyncDisposable;
-  readonly directories: SocketDirectories;
+  readonly prepared: Pick<Prepared, "directories" | "tidy">;
   /** Service id → file name. */
   readonly sockets: ReadonlyMap<string, string>;
   readonly clock: Clock;
@@ -57,7 +60,8 @@ export class Run {
   /** Settles once the process is gone and everything that was opened for it is closed. */
   readonly gone: Promise<Exit>;
   readonly #doors: ReadonlyMap<string, Door>;
-  readonly #control: Door;
+  readonly #controlPath: string;
+  readonly #control = new Agent({ keepAlive: true, timeout: CONTROL_IDLE_MS });
   readonly #ended = new AbortController();
   readonly #replaced = new AbortController();
   readonly #clock: Clock;
@@ -78,9 +82,10 @@ export class Run {
     this.#origins = originsOf(spec);
     this.#meter = new Meter(opened.process.pid);
     this.lastUsedMs = opened.clock.now();
-    const door = (name: string): Door => ({ socketPath: join(opened.directories.host, name), agent: capsuleAgent() });
+    const path = (name: string): string => join(opened.prepared.directories.host, name);
+    const door = (name: string): Door => ({ socketPath: path(name), pool: new CapsulePool(path(name)) });
     this.#doors = new Map([...opened.sockets].map(([service, name]) => [service, door(name)]));
-    this.#control = door(CONTROL_SOCKET);
+    this.#controlPath = path(CONTROL_SOCKET);
     this.gone = this.#bury(opened);
   }
 
@@ -122,21 +127,25 @@ export class Run {
 
   /** @param timeoutMs how long a sign of life may take */
   ping(timeoutMs: number): Promise<boolean> {
-    return ping(this.#control.socketPath, timeoutMs, this.#control.agent);
+    return ping(this.#controlPath, timeoutMs, this.#control);
   }
 
   /** Lets the journal listen to what the process has to tell. */
   tellTo(journal: Pick<Journal, "hear">): void {
-    this.#listening = journal.hear(this.account, this.#control, this.#ended.signal, this.#origins);
+    const mouth = { socketPath: this.#controlPath, agent: this.#control };
+    this.#listening = journal.hear(this.account, mouth, this.#ended.signal, this.#origins);
   }
 
-  async #bury({ process, egress, log }: Opened): Promise<Exit> {
+  async #bury({ process, egress, prepared, log }: Opened): Promise<Exit> {
     try {
       const exit = await process.exited;
       this.#ended.abort();
       this.#meter[Symbol.dispose]();
-      for (const { agent } of [...this.#doors.values(), this.#control]) agent.destroy();
+      for (const { pool } of this.#doors.values()) pool.close();
+      this.#control.destroy();
       await egress[Symbol.asyncDispose]();
+      // Nobody waits for that: a successor has directories of its own.
+      prepared.tidy();
       return exit;
     } catch (error) {
       // Whoever waits for the end must not wait for ever, nor fall over it.
@@ -181,50 +190,93 @@ export class Run {
   }
 }
 
-async function launch(
-  parts: RunParts,
-  spec: CapsuleSpec,
-  uid: number,
-  directories: SocketDirectories,
-): Promise<Pick<Opened, "process" | "egress">> {
+/** A process that waits for its configuration, and its directories. */
+export type Prepared = {
+  readonly account: AccountId;
+  readonly directories: SocketDirectories;
+  /** Rejects with `capsule_failed` when there is none. */
+  readonly process: Promise<Sandboxed>;
+  /** Removes the directories; after the end of the process. */
+  tidy(): void;
+  /** Kills the process, if nobody gave it anything to run; from its return on it is gone. */
+  discard(): Promise<void>;
+};
+
+let lives = 0;
+
+/**
+ * Makes the directories of a process and starts it; it waits for its configuration and touches no state before.
+ * @param uid user id of the account's processes on rungs that give each its own
+ */
+export async function prepareRun(parts: RunParts, account: AccountId, uid: number, limits: LaunchRequest["limits"]): Promise<Prepared> {
+  const directories = socketDirectories(parts.runDirectory, account, (lives += 1).toString(36));
+  const ownUsers = parts.sandbox.rung === "bubblewrap-root" || parts.sandbox.rung === "root";
+  await makeSocketDirectories(directories, uid, ownUsers);
+  const { memoryBytes, cpuWeight, maxProcesses } = limits;
+  const process = parts.sandbox.launch({
+    uid,
+    directory: join(parts.accountsDirectory, account),
+    socketDirectory: directories.process,
+    args: ["serve", "--experimental", "--binary", "-"],
+    stdin: null,
+    limits: { memoryBytes, cpuWeight, maxProcesses },
+    collectStdout: false,
+  });
+  process.catch(() => {});
+  const tidy = (): void => {
+    eraseSocketDirectories(directories).catch((error: unknown) => parts.log.warn({ err: error, account }, "sockets could not be removed"));
+  };
+  const discard = async (): Promise<void> => {
+    const started = await process.catch(() => null);
+    started?.kill();
+    await started?.exited;
+    tidy();
+  };
+  return { account, directories, process, tidy, discard };
+}
+
+/** Bytes of the configuration: read and encoded while the process comes up. */
+async function configOf(parts: RunParts, spec: CapsuleSpec, directories: SocketDirectories): Promise<Uint8Array> {
   const [unit] = spec.units;
   if (unit === undefined) throw new Error("a spec has one unit");
-  const directory = join(parts.accountsDirectory, spec.account);
-  const ownUsers = parts.sandbox.rung === "bubblewrap-root" || parts.sandbox.rung === "root";
   const bytes = await moduleReader(unit.services, (hash) => parts.files.readCode(spec.account, hash));
-  const inner = parts.sandbox.inner(directory, directories.process);
-  await freshSocketDirectories(directories, uid, ownUsers);
-  const egressPath = join(directories.process, EGRESS_SOCKET);
-  const egress = await parts.egress.open(spec.account, egressPath, spec.limits);
-  try {
-    const process = await parts.sandbox.launch({
-      uid,
-      directory,
-      socketDirectory: directories.process,
-      args: ["serve", "--experimental", "--binary", "-"],
-      stdin: serveConfig(unit, { inner, bytes, limits: spec.limits, tails: parts.journal.tails }),
-      limits: spec.limits,
-      collectStdout: false,
-    });
-    return { process, egress };
-  } catch (error) {
-    await egress[Symbol.asyncDispose]();
-    throw error;
+  const inner = parts.sandbox.inner(join(parts.accountsDirectory, spec.account), directories.process);
+  return serveConfig(unit, { inner, bytes, limits: spec.limits, tails: parts.journal.tails });
+}
+
+/** Gives the process its configuration. Rejects when it, its egress or the configuration cannot be had, or is called off; nothing is left then. */
+async function begin(
+  parts: RunParts,
+  spec: CapsuleSpec,
+  prepared: Prepared,
+  signal: AbortSignal,
+): Promise<Pick<Opened, "process" | "egress">> {
+  const opening = parts.egress.open(spec.account, join(prepared.directories.process, EGRESS_SOCKET), spec.limits);
+  const [process, egress, config] = await Promise.allSettled([prepared.process, opening, configOf(parts, spec, prepared.directories)]);
+  if (!signal.aborted && process.status === "fulfilled" && egress.status === "fulfilled" && config.status === "fulfilled") {
+    process.value.feed(config.value);
+    return { process: process.value, egress: egress.value };
   }
+  await prepared.discard();
+  if (egress.status === "fulfilled") await egress.value[Symbol.asyncDispose]();
+  signal.throwIfAborted();
+  throw [process, egress, config].find((outcome) => outcome.status === "rejected")?.reason;
 }
 
 /**
- * Starts the capsule's process and returns once it answers.
- * @param uid user id of the account's processes on rungs that give each its own
+ * Starts what the spec says in a prepared process and returns once it answers.
  * @param signal calls the start off: the process is killed and gone when this rejects
  * @throws StartFailure when the process exits or does not answer within `startMs`
  */
-export async function startRun(parts: RunParts, spec: CapsuleSpec, uid: number, startMs: number, signal: AbortSignal): Promise<Run> {
-  const directories = socketDirectories(parts.runDirectory, spec.account);
-  const { process, egress } = await launch(parts, spec, uid, directories);
+export async function startRun(parts: RunParts, spec: CapsuleSpec, prepared: Prepared, startMs: number, signal: AbortSignal): Promise<Run> {
+  if (prepared.account !== spec.account) {
+    await prepared.discard();
+    throw new Error("a process of one account never runs another's");
+  }
+  const { process, egress } = await begin(parts, spec, prepared, signal);
   const [unit] = spec.units;
   const sockets = unit === undefined ? new Map<string, string>() : ingressSockets(unit);
-  const run = new Run(spec, { process, egress, directories, sockets, clock: parts.clock, log: parts.log });
+  const run = new Run(spec, { process, egress, prepared, sockets, clock: parts.clock, log: parts.log });
   const over = new AbortController();
   const exited = process.exited.then(() => over.abort(new Error("the process ended while it started")));
   const until = AbortSignal.any([signal, over.signal]);
@@ -233,7 +285,7 @@ export async function startRun(parts: RunParts, spec: CapsuleSpec, uid: number, 
     () => {},
   );
   try {
-    await takeSockets(directories, [CONTROL_SOCKET, ...sockets.values()], until);
+    await takeSockets(prepared.directories, [CONTROL_SOCKET, ...sockets.values()], until);
     run.tellTo(parts.journal);
     return run;
   } catch (error) {

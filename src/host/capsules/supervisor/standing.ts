@@ -1,6 +1,6 @@
 // What memory keeps of an account that is known here: enough to route and to refuse, never code or secrets.
 import { createHash } from "node:crypto";
-import type { CapsuleLimits, CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
+import type { CapsuleLimits, CapsuleSpec, Route, Tombstone } from "../../../capsule/spec.ts";
 import type { AccountId, Subdomain } from "../../../kernel/ids.ts";
 import type { Origin } from "../../contract.ts";
 
@@ -11,10 +11,10 @@ export type Essentials = {
   readonly endsAtMs: number | null;
   readonly suspended: string | null;
   readonly limits: CapsuleLimits;
-  /** Host label → service id. */
-  readonly routes: ReadonlyMap<string, string>;
   /** Service id → what it runs. */
   readonly origins: ReadonlyMap<string, Origin>;
+  /** By host label. */
+  readonly routes: ReadonlyMap<string, Route>;
   /** Of everything that a running process was made from: equal digests need no restart. */
   readonly digest: string;
 };
@@ -26,7 +26,7 @@ function processDigest(spec: CapsuleSpec): string {
     units: spec.units.map((unit) => ({
       id: unit.id,
       services: unit.services,
-      doors: [...new Set(unit.ingress.map((entry) => entry.service))].sort(),
+      fronts: unit.fronts.toSorted(),
     })),
   };
   return createHash("sha256").update(JSON.stringify(made)).digest("base64");
@@ -46,7 +46,7 @@ export function essentials(spec: CapsuleSpec): Essentials {
     endsAtMs: spec.endsAtMs,
     suspended: spec.suspended,
     limits: spec.limits,
-    routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((entry) => [entry.label, entry.service] as const))),
+    routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((route) => [route.label, route] as const))),
     origins: originsOf(spec),
     digest: processDigest(spec),
   };
@@ -58,6 +58,9 @@ export function lapse(of: Essentials, endsAtMs: number): Tombstone {
 }
 
 const LABEL = /^[a-z0-9-]{1,63}$/;
+
+/** Whether there is something before `<worker>--<subdomain>`. */
+export const isPreview = (label: string): boolean => label.indexOf("--") !== label.lastIndexOf("--");
 
 /** The account's part of `<worker>--<subdomain>` or `<version>--<worker>--<subdomain>`; null when there is none. */
 export function subdomainOf(label: string): string | null {

@@ -1,5 +1,6 @@
 // All capsules of this host: who answers at a label, what control was told and tells us, who must stop.
 // An account that ended never comes back here, and one account's trouble never makes another wait.
+import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CapsuleControl, CapsuleEvent, HeldAccount, LookupAnswer, Usage } from "../../../capsule/messages.ts";
@@ -8,19 +9,20 @@ import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { Answerer, Capsules, EgressFactory, Journal, Sandbox } from "../../contract.ts";
+import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
+import { Ahead } from "./ahead.ts";
 import { Capsule, type CapsuleParts } from "./capsule.ts";
-import { socketDirectories } from "./doors.ts";
+import { accountSockets, allSockets } from "./doors.ts";
 import { Ended } from "./ended.ts";
 import { EventLog } from "./event-log.ts";
-import { Gate, Places } from "./gates.ts";
+import { Gate, Places, type Occupant } from "./gates.ts";
 import { Lookups } from "./lookups.ts";
 import { createMeasures, type Measures } from "./measures.ts";
 import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
-import { startRun, type Run, type RunParts } from "./run.ts";
+import { prepareRun, startRun, type Run } from "./run.ts";
 import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
-import { subdomainOf } from "./standing.ts";
+import { isPreview, subdomainOf } from "./standing.ts";
 import { UserIds } from "../files/user-ids.ts";
 
 export type SupervisorOptions = {
@@ -35,6 +37,8 @@ export type SupervisorOptions = {
   readonly capsulesHot: number;
   /** Without a request until a process is stopped. */
   readonly idleMs: number;
+  /** Whether too little of the machine's memory is free for another process. */
+  readonly memoryIsShort: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly bounds?: Partial<Bounds>;
@@ -55,6 +59,10 @@ export class Supervisor implements Capsules, AsyncDisposable {
   readonly #lookups: Lookups;
   readonly #places: Places;
   readonly #starting: Gate;
+  readonly #ahead: Ahead;
+  /** Of the spec seen last: what an account that is not known yet will most likely have. */
+  #usualLimits: CapsuleSpec["limits"] | null = null;
+  #relieving = false;
   readonly #users: UserIds | null;
   readonly #parts: CapsuleParts;
   readonly #over = new AbortController();
@@ -64,34 +72,49 @@ export class Supervisor implements Capsules, AsyncDisposable {
     this.#options = options;
     this.#bounds = { ...BOUNDS, ...options.bounds };
     mkdirSync(options.accountsDirectory, { recursive: true, mode: 0o700 });
+    // Of an earlier life, whose processes are gone. Node's own could be led too deep: see eraseTree.
+    execFileSync("/bin/rm", ["-rf", "--", allSockets(options.runDirectory)], { env: {} });
     const ownUsers = options.sandbox.rung === "bubblewrap-root" || options.sandbox.rung === "root";
     this.#users = ownUsers ? new UserIds(options.accountsDirectory) : null;
     this.#events = new EventLog(options.clock);
     this.#lookups = new Lookups(options.control, (answer) => this.#obey(answer), options.clock, this.#bounds.lookupMs);
-    this.#places = new Places(options.capsulesHot, () => this.#capsules.values());
+    this.#places = new Places(options.capsulesHot, () => this.#occupants(), options.memoryIsShort);
     this.#starting = new Gate(this.#bounds.maxStarting);
+    this.#ahead = new Ahead({
+      prepare: async (account, limits) => {
+        await this.#own(account);
+        return prepareRun(options, account, this.#uid(account), limits);
+      },
+      tryPlace: () => this.#places.tryTake(),
+      keepMs: this.#bounds.aheadMs,
+    });
     this.measures = createMeasures({ hot: () => this.#places.taken, known: () => this.#capsules.size });
     this.#parts = this.#capsuleParts();
     this.#loops = [this.#every(this.#bounds.tickMs, () => this.#tick()), this.#every(this.#bounds.heldMs, () => this.#tellHeld())];
   }
 
   /** Edge's question. Never older than the account's end: liveness is decided here, at use. */
-  async open(label: string): Promise<Answerer> {
+  async open(label: string, choice: Choice = {}): Promise<Answerer> {
     const subdomain = subdomainOf(label);
     if (subdomain === null) return { kind: "none" };
-    const first = await this.#openKnown(label, subdomain);
+    const first = await this.#openKnown(label, subdomain, choice);
     if (first !== null && first.kind !== "none" && !(first.kind === "gone" && this.#mayHaveBeenExtended(subdomain))) return first;
-    const found = await this.#lookups.ask(label);
-    if (found.kind === "down")
-      return first ?? { kind: "unavailable", reason: "The account cannot be looked up now.", retryAfterSeconds: 2 };
+    const found = await this.#lookups.ask(label, () => this.#bySubdomain.get(subdomain)?.known?.generation ?? -1);
+    if (found.kind === "down") {
+      // A preview that is not held here may be one that nobody visited yet.
+      if (first !== null && !(first.kind === "none" && isPreview(label))) return first;
+      return { kind: "unavailable", reason: "Who answers here cannot be looked up now.", retryAfterSeconds: 2 };
+    }
     if (found.kind === "tombstone") return { kind: "gone", tombstone: found.tombstone };
-    return (await this.#openKnown(label, subdomain)) ?? { kind: "none" };
+    if (found.kind === "unavailable") return found;
+    return (await this.#openKnown(label, subdomain, choice)) ?? { kind: "none" };
   }
 
   /** @throws PlatformError account_gone after the account's end; capsule_failed when it does not start */
   async apply(spec: CapsuleSpec): Promise<{ serving: number }> {
     await this.#departing.get(spec.account);
     this.refuseEnded(spec.account);
+    this.#usualLimits = spec.limits;
     let capsule = this.#capsules.get(spec.account);
     if (capsule === undefined) {
       capsule = new Capsule(spec.account, this.#parts);
@@ -105,6 +128,14 @@ export class Supervisor implements Capsules, AsyncDisposable {
     }
   }
 
+  /** An upload of the account is under way: its next process may come up meanwhile. Not while others wait to start. */
+  expect(account: AccountId): void {
+    if (this.#ended.has(account) || this.#departing.has(account) || this.#starting.busy) return;
+    const capsule = this.#capsules.get(account);
+    const limits = capsule?.known?.limits ?? this.#usualLimits;
+    if (limits !== null && capsule?.lapsed !== true) this.#ahead.begin(account, limits);
+  }
+
   /** From the call on the account's labels answer 410; from the return on none of its processes lives. Idempotent. */
   async end(tombstone: Tombstone): Promise<void> {
     this.#ended.remember(tombstone);
@@ -116,7 +147,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
       this.#forget(capsule);
     }
     await silenced;
-    await eraseTree(socketDirectories(this.#options.runDirectory, tombstone.account).top);
+    await this.#ahead.drop(tombstone.account);
+    await eraseTree(accountSockets(this.#options.runDirectory, tombstone.account));
   }
 
   /** Removes what the account has on disk. Idempotent. @throws PlatformError capsule_failed while the account lives here */
@@ -127,7 +159,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
     this.#ended.markErased(account);
     await this.#options.journal.end(account);
     await this.#options.files.erase(account);
-    await eraseTree(socketDirectories(this.#options.runDirectory, account).top);
+    await eraseTree(accountSockets(this.#options.runDirectory, account));
     this.#users?.release(account);
   }
 
@@ -187,7 +219,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
     this.#over.abort();
     this.#events.close();
     const all = [...this.#capsules.values()];
-    const kindly = Promise.all(all.map((capsule) => capsule.shutDown()));
+    const kindly = Promise.all([this.#ahead[Symbol.asyncDispose](), ...all.map((capsule) => capsule.shutDown())]);
     const late = new AbortController();
     const timeout = sleep(this.#bounds.shutdownMs, undefined, { signal: late.signal }).catch(() => {});
     await Promise.race([kindly, timeout]);
@@ -208,6 +240,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
       specs: new SpecStore(accountsDirectory),
       takePlace: () => this.#places.take(),
       start: (spec, signal) => this.#start(spec, signal),
+      ahead: this.#ahead,
       own: (account) => this.#own(account),
       report: (account, kind, reason) => {
         (kind === "suspend" ? this.measures.suspensions : this.measures.restarts).inc();
@@ -221,10 +254,12 @@ export class Supervisor implements Capsules, AsyncDisposable {
     using place = await this.#starting.enter(signal);
     // The gate evens out storms; code that hangs while it starts must not keep it shut.
     const slow = setTimeout(() => place[Symbol.dispose](), this.#bounds.gateMs);
-    const parts: RunParts = this.#options;
+    const { account, limits } = spec;
     const timer = this.measures.startSeconds.startTimer();
     try {
-      const run = await startRun(parts, spec, this.#uid(spec.account), this.#bounds.startMs, signal);
+      const waiting = await this.#ahead.take(account, limits);
+      const prepared = waiting ?? (await prepareRun(this.#options, account, this.#uid(account), limits));
+      const run = await startRun(this.#options, spec, prepared, this.#bounds.startMs, signal);
       timer();
       this.measures.starts.inc();
       return run;
@@ -236,6 +271,11 @@ export class Supervisor implements Capsules, AsyncDisposable {
     }
   }
 
+  *#occupants(): Iterable<Occupant> {
+    yield* this.#ahead.occupants();
+    yield* this.#capsules.values();
+  }
+
   #uid(account: AccountId): number {
     return this.#users?.of(account) ?? process.getuid?.() ?? 0;
   }
@@ -245,15 +285,16 @@ export class Supervisor implements Capsules, AsyncDisposable {
     else await this.#options.files.setOwner(account, this.#users.of(account));
   }
 
-  async #openKnown(label: string, subdomain: string): Promise<Answerer | null> {
+  async #openKnown(label: string, subdomain: string, choice: Choice): Promise<Answerer | null> {
     const tombstone = this.#ended.at(subdomain);
     if (tombstone !== undefined) return { kind: "gone", tombstone };
     const capsule = this.#bySubdomain.get(subdomain);
-    const answer = await capsule?.open(label);
+    const answer = await capsule?.open(label, choice);
     if (capsule === undefined || answer === undefined) return null;
     if (answer.kind === "lease" || answer.kind === "gone") return answer;
     const { known, account } = capsule;
-    const service = known?.routes.get(label);
+    // Of several versions nobody has chosen one: the first stands for them.
+    const service = known?.routes.get(label)?.choices[0]?.service;
     return { ...answer, concern: { account, origin: (service !== undefined && known?.origins.get(service)) || null } };
   }
 
@@ -289,10 +330,22 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   async #tick(): Promise<void> {
+    // Not awaited either: whoever must stop may be in the middle of something.
+    if (!this.#relieving) void this.#relieve();
     for (const capsule of this.#capsules.values()) {
       if (!capsule.hot) continue;
       // Not awaited: a hung capsule takes seconds to judge, and the others are looked at meanwhile.
       capsule.tick().catch((error: unknown) => this.#options.log.error({ err: error, account: capsule.account }, "the watchdog failed"));
+    }
+  }
+
+  async #relieve(): Promise<void> {
+    this.#relieving = true;
+    try {
+      const stopped = await this.#places.relieve();
+      if (stopped > 0) this.#options.log.warn({ stopped }, "memory is short: idle processes were stopped");
+    } finally {
+      this.#relieving = false;
     }
   }
 

@@ -12,7 +12,9 @@ import type { Exit, Sandbox, Sandboxed } from "../../contract.ts";
 import { heapLimit } from "../workerd/config.ts";
 import { diagnosticsOf } from "../workerd/diagnostics.ts";
 import { moduleReader } from "../workerd/modules.ts";
+import { scriptName, withPlaces } from "./places.ts";
 import { JUDGE, trialConfig } from "./trial-config.ts";
+import { StandBy } from "./stand-by.ts";
 import { Turns } from "./turns.ts";
 
 export type TrialOptions = {
@@ -21,15 +23,27 @@ export type TrialOptions = {
   readonly clock: Clock;
   readonly maxConcurrent?: number;
   readonly maxQueued?: number;
-  /** From launch until the upload has started and its exports are known. */
+  /** From the hand-over of the upload until it has started and its exports are known. */
   readonly timeoutMs?: number;
   /** Of the scratch process, which holds the upload twice. */
   readonly memoryBytes?: number;
-  /** First of `maxConcurrent` user ids that no capsule has. */
+  /** The lowest of some user ids that no capsule has: one for each trial at once, and each process that waits. */
   readonly firstUid?: number;
+  /** Processes started ahead of the uploads that they will try; some 5 MB each. */
+  readonly waiting?: number;
+  /** Between the last trial's begin and the start of what waits for others. */
+  readonly refillAfterMs?: number;
 };
 
-const DEFAULTS = { maxConcurrent: 2, maxQueued: 50, timeoutMs: 10_000, memoryBytes: 536_870_912, firstUid: 99_900 };
+const DEFAULTS = {
+  maxConcurrent: 2,
+  maxQueued: 50,
+  timeoutMs: 10_000,
+  memoryBytes: 536_870_912,
+  firstUid: 99_900,
+  waiting: 0,
+  refillAfterMs: 60,
+};
 
 const refuse = (diagnostics: string): Verdict => ({ ok: false, diagnostics });
 
@@ -67,7 +81,7 @@ function reportIn(stdout: string, nonce: string, startupMs: number): Verdict | n
 
 const ABORTED = /out of memory|heap limit|allocation failed/i;
 
-function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: number): Verdict {
+function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: number, script: string): Verdict {
   const { exit, timedOut, startupMs } = end;
   if (timedOut) {
     return refuse(
@@ -86,7 +100,7 @@ function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: numbe
   if (exit.outOfMemory || ABORTED.test(stderr)) {
     return refuse("Script startup exceeded the memory limit. Allocate less at the top level of the script.");
   }
-  const said = diagnosticsOf(stderr);
+  const said = diagnosticsOf(stderr, script);
   if (said !== null) return refuse(said);
   if (exit.signal !== null || (exit.code ?? 0) > 128) {
     return refuse(`Script startup crashed the runtime (${exit.signal ?? `exit code ${exit.code}`}).`);
@@ -96,9 +110,9 @@ function judged(process: Sandboxed, end: Ending, nonce: string, timeoutMs: numbe
 
 type UnderWay = { readonly over: AbortController; readonly trials: Set<Promise<unknown>> };
 
-export type Trials = {
+export type Trials = AsyncDisposable & {
   /**
-   * Starts the Worker alone. `startupMs` is wall-clock time from launch to verdict.
+   * Starts the Worker alone. `startupMs` is wall-clock time from its hand-over to the verdict.
    * @throws PlatformError capsule_failed when too many wait or the machine cannot run it, account_gone when `end` overtakes it.
    */
   validate(trial: Trial): Promise<Verdict>;
@@ -108,28 +122,41 @@ export type Trials = {
 
 /** Tries uploads, a bounded number at once. */
 export function createTrials(options: TrialOptions): Trials {
-  const { sandbox, files, clock, maxConcurrent, maxQueued, timeoutMs, memoryBytes, firstUid } = { ...DEFAULTS, ...options };
+  const { sandbox, files, clock, maxConcurrent, maxQueued, timeoutMs, memoryBytes, firstUid, waiting, refillAfterMs } = {
+    ...DEFAULTS,
+    ...options,
+  };
   const turns = new Turns(maxConcurrent, maxQueued);
   const underWay = new Map<AccountId, UnderWay>();
 
-  async function run({ account, worker }: Trial, slot: number, over: AbortSignal): Promise<Verdict> {
-    over.throwIfAborted();
-    const nonce = randomBytes(24).toString("hex");
-    const bytes = await moduleReader([worker], (hash) => files.readCode(account, hash));
-    over.throwIfAborted();
-    const startedMs = performance.now();
-    const process = await sandbox.launch({
-      uid: firstUid + slot,
+  const launch = (uid: number): Promise<Sandboxed> =>
+    sandbox.launch({
+      uid,
       directory: null,
       socketDirectory: null,
       args: ["test", "--experimental", "--no-verbose", "--binary", "-", JUDGE],
-      stdin: trialConfig(worker, bytes, nonce, [heapLimit(memoryBytes)]),
+      stdin: null,
       limits: { memoryBytes, cpuWeight: 100, maxProcesses: 32 },
       collectStdout: true,
     });
+  const standBy = new StandBy({ launch, firstUid, count: waiting, pauseMs: refillAfterMs });
+
+  async function run(trial: Trial, over: AbortSignal): Promise<Verdict> {
+    over.throwIfAborted();
+    const { account, worker } = trial;
+    const read = (hash: string): Promise<Uint8Array> => files.readCode(account, hash);
+    const nonce = randomBytes(24).toString("hex");
+    const bytes = await moduleReader([worker], read);
+    over.throwIfAborted();
+    const config = trialConfig(worker, bytes, nonce, [heapLimit(memoryBytes)]);
+    const process = await standBy.take();
+    const startedMs = performance.now();
+    process.feed(config);
     const end = await ending(process, timeoutMs, startedMs, over);
     over.throwIfAborted();
-    return judged(process, end, nonce, timeoutMs);
+    const verdict = await withPlaces(judged(process, end, nonce, timeoutMs, scriptName(trial)), trial, read, over);
+    over.throwIfAborted();
+    return verdict;
   }
 
   async function untilEnd<T>(account: AccountId, work: (over: AbortSignal) => Promise<T>): Promise<T> {
@@ -149,7 +176,7 @@ export function createTrials(options: TrialOptions): Trials {
     async validate(trial) {
       const problem = checkCompatibility(trial.worker.compatibilityDate, trial.worker.compatibilityFlags, clock.now());
       if (problem !== null) return refuse(problem);
-      return untilEnd(trial.account, (over) => turns.take(trial.account, (slot) => run(trial, slot, over), over));
+      return untilEnd(trial.account, (over) => turns.take(trial.account, () => run(trial, over), over));
     },
     async end(account) {
       const mine = underWay.get(account);
@@ -157,5 +184,6 @@ export function createTrials(options: TrialOptions): Trials {
       mine.over.abort(new PlatformError("account_gone", { message: "The account has ended." }));
       await Promise.allSettled(mine.trials);
     },
+    [Symbol.asyncDispose]: () => standBy[Symbol.asyncDispose](),
   };
 }

@@ -3,48 +3,48 @@
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 
-type Waiting = { readonly account: AccountId; readonly start: (slot: number) => void };
+type Waiting = { readonly account: AccountId; readonly start: () => void };
 
 export class Turns {
-  readonly #free: number[];
+  #free: number;
   readonly #busy = new Set<AccountId>();
   readonly #waiting: Waiting[] = [];
   readonly #maxWaiting: number;
 
   constructor(maxConcurrent: number, maxWaiting: number) {
-    this.#free = Array.from({ length: maxConcurrent }, (_, slot) => slot);
+    this.#free = maxConcurrent;
     this.#maxWaiting = maxWaiting;
   }
 
   /**
-   * Runs the work in its turn; `slot` is a number below `maxConcurrent` that nothing else holds meanwhile.
+   * Runs the work in its turn.
    * @param off calls it off while it waits: rejects with the signal's reason.
    * @throws PlatformError capsule_failed when too many wait already.
    */
-  async take<T>(account: AccountId, work: (slot: number) => Promise<T>, off: AbortSignal): Promise<T> {
+  async take<T>(account: AccountId, work: () => Promise<T>, off: AbortSignal): Promise<T> {
     off.throwIfAborted();
     if (this.#waiting.length >= this.#maxWaiting) {
       throw new PlatformError("capsule_failed", { message: "Too many uploads are being tried at once.", retryAfterSeconds: 5 });
     }
-    const slot = await this.#turn(account, off);
+    await this.#turn(account, off);
     try {
-      return await work(slot);
+      return await work();
     } finally {
-      this.#free.push(slot);
+      this.#free++;
       this.#busy.delete(account);
       this.#next();
     }
   }
 
-  #turn(account: AccountId, off: AbortSignal): Promise<number> {
+  #turn(account: AccountId, off: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         reject(off.reason as Error);
       };
-      const start = (slot: number): void => {
+      const start = (): void => {
         off.removeEventListener("abort", leave);
-        resolve(slot);
+        resolve();
       };
       const waiting: Waiting = { account, start };
       off.addEventListener("abort", leave, { once: true });
@@ -55,12 +55,12 @@ export class Turns {
 
   #next(): void {
     const index = this.#waiting.findIndex((waiting) => !this.#busy.has(waiting.account));
-    const slot = index === -1 ? undefined : this.#free.shift();
-    if (slot === undefined) return;
+    if (index === -1 || this.#free === 0) return;
     const [next] = this.#waiting.splice(index, 1);
     if (next === undefined) return;
+    this.#free--;
     this.#busy.add(next.account);
-    next.start(slot);
+    next.start();
     this.#next();
   }
 }

@@ -35,16 +35,9 @@ const HEAP_MAX_MIB = 128;
 // A byte order mark is part of a text module's value.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** File names, in the socket directory, of the sockets of services that answer for a label; by service id. */
+/** File names, in the socket directory, of the fronts' sockets; by service id. */
 export function ingressSockets(unit: Unit): Map<string, string> {
-  const services = new Set(unit.ingress.map((entry) => entry.service));
-  return new Map([...services].map((service, index) => [service, `${index}.sock`]));
-}
-
-/** File name of the socket that answers for the label; undefined when no service of the unit does. */
-export function ingressSocket(unit: Unit, label: string): string | undefined {
-  const entry = unit.ingress.find((candidate) => candidate.label === label);
-  return entry && ingressSockets(unit).get(entry.service);
+  return new Map(unit.fronts.map((service, index) => [service, `${index}.sock`]));
 }
 
 function workerdModule(module: Module, bytes: Bytes): WorkerdModule {

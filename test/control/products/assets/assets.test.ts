@@ -93,7 +93,7 @@ onBothDatabases("Static assets", {
     const unit = client.spec().units[0];
     const [worker, assets] = unit?.services ?? [];
     assert.ok(worker?.kind === "worker" && assets?.kind === "assets");
-    assert.deepEqual([assets.worker, unit?.ingress[0]?.service], [worker.id, assets.id]);
+    assert.deepEqual([assets.worker, unit?.fronts[0]], [worker.id, assets.id]);
     assert.deepEqual(worker.bindings, [{ kind: "service", name: "ASSETS", service: assets.id, entrypoint: "AssetWorker" }]);
     const kept = await deploy(client, "app", { keep_assets: true, bindings: [{ type: "assets", name: "ASSETS" }] });
     assert.equal(kept.status, 200, kept.message);

@@ -40,7 +40,7 @@ function specWith(
 ): Spec {
   const assets: AssetsService = { kind: "assets", id: "a-1", origin: null, files, config: "{}", worker: null };
   const limits = { memoryBytes: 1, cpuWeight: 100, maxProcesses: 1, maxDiskBytes: 10_000_000, maxInnerRequests: 1 };
-  return { account, keep, units: [{ id: "u", services: files.length === 0 ? [] : [assets], ingress: [] }], limits };
+  return { account, keep, units: [{ id: "u", services: files.length === 0 ? [] : [assets], fronts: [], ingress: [] }], limits };
 }
 
 describe("putting a file", () => {

@@ -24,17 +24,21 @@ test("a version 1 hierarchy that holds none of the controllers we use is left al
 });
 
 describe("control groups of version 2", () => {
-  test("a launch joins one group, with its memory, share and number of processes bounded before it runs", async () => {
+  test("a launch enters one group, with its memory, share and number of processes bounded before it runs", async () => {
     await using directory = await temporaryDirectory("groups");
     const own = group(join(directory.path, "system.slice", "mayfly.service"), "cpuset cpu io memory pids");
     const groups = openGroups("mayfly-x", { mounts: mount(directory.path), own: "0::/system.slice/mayfly.service\n" });
     assert.deepEqual(groups.directories, [join(own, "mayfly-x")]);
     assert.deepEqual([...groups.controllers], ["memory", "cpu", "pids"]);
     assert.equal(readFileSync(join(own, "cgroup.subtree_control"), "utf8"), "+memory +cpu +pids");
-    const launch = groups.create({ memoryBytes: 268_435_456, cpuWeight: 100, maxProcesses: 32 });
-    assert.deepEqual(launch.joins, [join(own, "mayfly-x", "c1", "cgroup.procs")]);
+    const launch = await groups.create({ memoryBytes: 268_435_456, cpuWeight: 100, maxProcesses: 32 });
+    // The kernel's directories come with this file.
+    await assert.rejects(launch.enter(4711), { code: "ENOENT" });
+    writeFileSync(join(own, "mayfly-x", "c1", "cgroup.procs"), "");
+    await launch.enter(4711);
     const value = (file: string): string => readFileSync(join(own, "mayfly-x", "c1", file), "utf8");
-    assert.deepEqual(["memory.max", "memory.swap.max", "memory.oom.group", "cpu.weight", "pids.max"].map(value), [
+    assert.deepEqual(["cgroup.procs", "memory.max", "memory.swap.max", "memory.oom.group", "cpu.weight", "pids.max"].map(value), [
+      "4711",
       "268435456",
       "0",
       "1",
@@ -58,10 +62,8 @@ describe("control groups of version 2", () => {
     await using directory = await temporaryDirectory("groups");
     group(directory.path, "hugetlb");
     const groups = openGroups("mayfly-x", { mounts: mount(directory.path), own: "0::/\n" });
-    assert.deepEqual(
-      [groups.controllers.size, groups.directories, groups.create({ memoryBytes: 1, cpuWeight: 2, maxProcesses: 1 }).joins],
-      [0, [], []],
-    );
+    assert.deepEqual([groups.controllers.size, groups.directories], [0, []]);
+    await (await groups.create({ memoryBytes: 1, cpuWeight: 2, maxProcesses: 1 })).enter(4711);
     const nothing = openGroups("mayfly-x", { mounts: "", own: "" });
     assert.deepEqual(nothing.directories, []);
   });

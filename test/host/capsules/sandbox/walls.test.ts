@@ -41,6 +41,8 @@ static void touch(const char *path) {
 }
 static void *idle(void *x) { for (;;) pause(); return x; }
 int main(int argc, char **argv) {
+  // As workerd does: nothing until the standard input ends, for only then is the process in its groups.
+  char ignored; while (read(0, &ignored, 1) > 0);
   if (!strcmp(argv[1], "look")) {
     for (char **e = environ; *e; e++) printf("env %s\\n", *e);
     for (int fd = 3; fd < 1024; fd++) if (fcntl(fd, F_GETFD) >= 0) printf("fd %d\\n", fd);
@@ -183,7 +185,9 @@ describe("the walls of a capsule", () => {
       if (inside === null) return;
       const { out } = await inside.say(["threads"]);
       const made = Number(/threads (\d+)/.exec(out)?.[1] ?? -1);
-      assert.ok(made > 4 && made <= LIMITS.maxProcesses + 2, out);
+      // The group counts the program itself too; where there is none, the wrapper's two are allowed for.
+      const most = inside.form.groups.controllers.has("pids") ? LIMITS.maxProcesses - 1 : LIMITS.maxProcesses + 2;
+      assert.ok(made > 4 && made <= most, out);
     });
 
     test(`${rung}: its memory is bounded, and the end is told as out of memory`, async (t) => {

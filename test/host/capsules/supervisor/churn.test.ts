@@ -1,8 +1,9 @@
-// Random deeds on a few accounts at once, checked against what must hold whatever their order: one process an
+// Random deeds on a few accounts at once, checked against what must hold whatever their order: one process at work an
 // account at most, no answer from old code after a deploy, none at all after an end, nothing left behind.
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newAccountId, newSubdomain } from "../../../../src/kernel/ids.ts";
@@ -47,6 +48,11 @@ class Subject {
     }
   }
 
+  /** An upload begins, as far as the host can tell. */
+  expect(): void {
+    this.#bench.supervisor.expect(this.account);
+  }
+
   async ask(): Promise<void> {
     const { applied, ended } = this;
     // A request that was let in may be cut by the end or by the process's death.
@@ -66,25 +72,37 @@ class Subject {
 }
 
 describe("capsules in any order of deeds", () => {
-  test("keep one process at most, never answer from the past, and leave nothing", async () => {
+  test("keep one process at work at most, never answer from the past, and leave nothing", async () => {
     await using b = await bench({ capsulesHot: 3, idleMs: 50, bounds: { tickMs: 20, maxMishaps: 1_000 } });
     const subjects = Array.from({ length: ACCOUNTS }, () => new Subject(b));
-    const living = new Map<string, number>();
+    const working = new Map<string, number>();
+    let [waited, unused] = [0, 0];
     const launch = b.sandbox.launch.bind(b.sandbox);
     b.sandbox.launch = async (request) => {
       const key = request.directory ?? "";
-      const alive = (living.get(key) ?? 0) + 1;
-      living.set(key, alive);
-      assert.equal(alive, 1, "two processes on one directory");
       const process = await launch(request);
-      void process.exited.then(() => living.set(key, (living.get(key) ?? 1) - 1));
-      return process;
+      let fed = false;
+      void process.exited.then(() => (fed ? working.set(key, (working.get(key) ?? 1) - 1) : unused++));
+      const { feed } = process;
+      return Object.assign(process, {
+        // A process that waits touches no state: from its configuration on it is the only one.
+        feed(stdin: Uint8Array) {
+          fed = true;
+          const atWork = (working.get(key) ?? 0) + 1;
+          working.set(key, atWork);
+          assert.equal(atWork, 1, "two processes on one directory");
+          assert.ok(Buffer.from(stdin).includes(basename(key).slice(0, 16)), "a process of one account runs another's");
+          waited++;
+          feed(stdin);
+        },
+      });
     };
     const play = async (subject: Subject): Promise<void> => {
       await subject.deploy();
       const under = new Set<Promise<void>>();
       for (let deed = 0; deed < DEEDS; deed++) {
         const dice = randomInt(100);
+        if (randomInt(100) < 30) subject.expect();
         const work =
           dice < 72
             ? subject.ask()
@@ -97,6 +115,7 @@ describe("capsules in any order of deeds", () => {
         await Promise.race([work, sleep(randomInt(30))]);
       }
       under.add(subject.end());
+      subject.expect();
       for (let late = 0; late < 3; late++) under.add(subject.ask()).add(subject.deploy());
       await Promise.all(under);
     };
@@ -105,5 +124,7 @@ describe("capsules in any order of deeds", () => {
     assert.equal(b.sandbox.alive.size, 0);
     assert.ok(b.sandbox.mostAlive <= 3, `${b.sandbox.mostAlive} processes at once`);
     assert.deepEqual(await readdir(b.accounts), []);
+    assert.deepEqual(await readdir(join(b.directory, "run", "c")), []);
+    assert.ok(waited > ACCOUNTS && unused > 0, `${waited} at work, ${unused} never used`);
   });
 });

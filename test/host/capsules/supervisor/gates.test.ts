@@ -51,7 +51,11 @@ describe("the places", () => {
       },
     });
     const occupants = new Map<string, Occupant>();
-    const places = new Places(3, () => occupants.values());
+    const places = new Places(
+      3,
+      () => occupants.values(),
+      () => false,
+    );
     for (const [name, idle] of [
       ["busy", null],
       ["older", 5],

@@ -124,9 +124,14 @@ describe("what a process is made from", () => {
     const { digest } = essentials(spec);
     const [unit] = spec.units;
     assert.ok(unit !== undefined);
-    const again = { label: `alias--${spec.subdomain}`, service: unit.ingress[0]?.service ?? "" };
+    const [route] = unit.ingress;
+    assert.ok(route !== undefined);
+    const again = { ...route, label: `alias--${spec.subdomain}` };
     const kept = { ...spec, endsAtMs: null, keep: { code: [], assets: [] }, generation: 9 };
     assert.equal(essentials({ ...kept, units: [{ ...unit, ingress: [...unit.ingress, again] }] }).digest, digest);
+    // Off its label, a service keeps its socket, so that switching it on is no reason to restart.
+    assert.equal(essentials({ ...kept, units: [{ ...unit, ingress: [] }] }).digest, digest);
+    assert.notEqual(essentials({ ...kept, units: [{ ...unit, fronts: [] }] }).digest, digest);
     assert.notEqual(essentials({ ...spec, limits: { ...spec.limits, memoryBytes: 1 } }).digest, digest);
     assert.notEqual(essentials({ ...spec, units: specOf(answering('"y"')).units }).digest, digest);
   });
@@ -146,11 +151,11 @@ describe("lookups", () => {
       },
     };
     const lookups = new Lookups(control, async () => {}, { now: () => nowMs }, 1_000);
-    await Promise.all(Array.from({ length: 20 }, () => lookups.ask("a--b")));
-    await lookups.ask("a--b");
+    await Promise.all(Array.from({ length: 20 }, () => lookups.ask("a--b", () => 1)));
+    await lookups.ask("a--b", () => 1);
     assert.equal(asked, 1);
     nowMs += 1_000;
-    await lookups.ask("a--b");
+    await lookups.ask("a--b", () => 1);
     assert.equal(asked, 2);
   });
 
@@ -165,12 +170,12 @@ describe("lookups", () => {
       },
     };
     const lookups = new Lookups(control, async () => {}, systemClock, 1_000);
-    const asked = Array.from({ length: 65 }, (_, i) => lookups.ask(`l${i}--b`));
+    const asked = Array.from({ length: 65 }, (_, i) => lookups.ask(`l${i}--b`, () => 1));
     assert.deepEqual(await asked[64], { kind: "down" });
     gate.resolve();
     assert.deepEqual(await asked[0], { kind: "down" });
     down = false;
-    assert.deepEqual(await lookups.ask("l0--b"), none);
+    assert.deepEqual(await lookups.ask("l0--b", () => 1), none);
   });
 });
 
@@ -178,9 +183,9 @@ describe("a lookup whose spec takes long to apply", () => {
   test("never keeps others from being asked for", async () => {
     const applied = Promise.withResolvers<void>();
     const lookups = new Lookups({ lookup: async () => ({ kind: "none" }) }, () => applied.promise, systemClock, 1_000);
-    const slow = Array.from({ length: 100 }, (_, i) => lookups.ask(`l${i}--slow`));
+    const slow = Array.from({ length: 100 }, (_, i) => lookups.ask(`l${i}--slow`, () => 1));
     await sleep(5);
-    const other = lookups.ask("app--other");
+    const other = lookups.ask("app--other", () => 1);
     applied.resolve();
     assert.deepEqual(await other, { kind: "none" });
     await Promise.all(slow);
@@ -243,9 +248,9 @@ describe("bounds of memory and paths", () => {
 
   test("a run directory too long for sockets is refused in words", () => {
     const account = newAccountId();
-    const { process, host } = socketDirectories("/run/mayfly-12345678", account);
+    const { process, host } = socketDirectories("/run/mayfly-12345678", account, "zzzz");
     for (const path of [process, host]) assert.ok(`${path}/control.sock`.length <= 107);
-    assert.throws(() => socketDirectories(`/${"x".repeat(90)}`, account), /MAYFLY_RUN/);
+    assert.throws(() => socketDirectories(`/${"x".repeat(90)}`, account, "1"), /MAYFLY_RUN/);
   });
 });
 

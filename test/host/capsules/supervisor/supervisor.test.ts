@@ -75,20 +75,6 @@ describe("a capsule", () => {
     assert.equal(await get(b.supervisor, spec.label), "mended");
   });
 
-  test("an idle connection is given up before workerd closes it, a busy one is left alone", async () => {
-    await using b = await bench();
-    const { label } = await b.deploy(TROUBLE);
-    assert.equal(await get(b.supervisor, label), "fine");
-    using lease = leased(await b.supervisor.open(label));
-    const connections = (pools: NodeJS.ReadOnlyDict<unknown[]>): number => Object.values(pools).flat().length;
-    assert.equal(connections(lease.agent.freeSockets), 1);
-    const busy = through(lease, "/slow?ms=4800").then((answer) => text(answer));
-    const quick = await through(lease);
-    assert.equal(await text(quick), "fine");
-    await awaitUntil(() => connections(lease.agent.freeSockets) === 0, { what: "the idle connection is closed", deadlineMs: 4_700 });
-    assert.equal(await busy, "slow done");
-  });
-
   test("a spec at rest shows nothing of what is in it", async () => {
     await using b = await bench();
     const { account, label } = await b.deploy(answering("env.SECRET"), { text: { SECRET: "planted-needle-7" } });
@@ -319,6 +305,33 @@ describe("control and the host", () => {
     const bodies = await Promise.all(Array.from({ length: 10 }, () => get(second.supervisor, spec.label)));
     assert.deepEqual(new Set(bodies), new Set(["kept"]));
     assert.equal(second.control.asked.length, 2, "one question for all callers");
+  });
+
+  test("a preview that is not held is asked for, and unavailable where it cannot be had or control is away", async () => {
+    await using b = await bench({ bounds: { lookupMs: 60_000 } });
+    const spec = await b.deploy(answering('"live"'));
+    const preview = `12345678--${spec.label}`;
+    assert.equal(await get(b.supervisor, preview), "none");
+    b.control.down = true;
+    const alias = `pr-1--${spec.label}`;
+    const away = await b.supervisor.open(alias);
+    assert.ok(away.kind === "unavailable");
+    assert.match(away.reason, /cannot be looked up/);
+    // A Worker's own label is known here, and so is that nothing answers at another.
+    assert.equal(await get(b.supervisor, `other--${spec.subdomain}`), "none");
+    b.control.down = false;
+    b.control.answers.set(alias, { kind: "unavailable", reason: "ten others run", retryAfterSeconds: 7 });
+    assert.deepEqual(await b.supervisor.open(alias), { kind: "unavailable", reason: "ten others run", retryAfterSeconds: 7 });
+    // Believed until the account changes, which it does at once for whoever asks here.
+    const [unit] = spec.units;
+    const [route] = unit?.ingress ?? [];
+    assert.ok(unit && route);
+    const woken = { ...spec, generation: 2, units: [{ ...unit, ingress: [route, { ...route, label: preview }] }] };
+    b.control.answers.set(alias, { kind: "spec", spec: { ...woken, generation: 3 } });
+    await b.supervisor.apply(woken);
+    assert.equal(await get(b.supervisor, preview), "live");
+    assert.equal(await get(b.supervisor, alias), "none");
+    assert.equal(b.control.asked.filter((label) => label === alias).length, 3);
   });
 
   test("a tombstone found by lookup answers gone", async () => {

@@ -115,12 +115,15 @@ describe("what an upload exports", () => {
 describe("why an upload is refused", () => {
   test("an error at the top level is told with file, line and column of the upload alone", async () => {
     const words = await refused(upload.worker([["src/app.js", `function f() {\n  throw new TypeError("top boom");\n}\nf();`, "esm"]]));
-    assert.equal(words, "Uncaught TypeError: top boom\n  at src/app.js:2:9 in f\n  at src/app.js:4:1");
+    assert.equal(
+      words,
+      'Uncaught TypeError: top boom\n at src/app.js:2:9 in f\n    | throw new TypeError("top boom");\n    |       ^\n at src/app.js:4:1',
+    );
   });
 
   const table: readonly (readonly [string, string, RegExp])[] = [
-    ["a syntax error", "export default {\n fetch( { }", /^Uncaught SyntaxError: .*\n {2}at index\.js:2:11$/],
-    ["a missing module", `import x from "./nope.js"`, /^Uncaught Error: No such module "nope\.js"\.\n {2}imported from "index\.js"$/],
+    ["a syntax error", "export default {\n fetch( { }", /^Uncaught SyntaxError: .*\n at index\.js:2:12\n/],
+    ["a missing module", `import x from "./nope.js"`, /^Uncaught Error: No such module "nope\.js"\.\n at index\.js:1:15\n/],
     ["a missing export", `import { zz } from "cloudflare:workers"`, /does not provide an export named 'zz'/],
     ["input or output at global scope", `await fetch("http://example.com/")`, /Disallowed operation called within global scope/],
     ["an export of the wrong type", "export const x = 1", /Incorrect type for map entry 'x'/],
@@ -256,7 +259,7 @@ describe("in the strongest sandbox of this machine", () => {
       return verdict.ok ? `started: ${verdict.handlers?.join() ?? ""}` : verdict.diagnostics;
     };
     assert.equal(await outcome("export default { fetch() {} }"), "started: fetch");
-    assert.match(await outcome("throw new Error('no')"), /^Uncaught Error: no\n {2}at index\.js:1:7$/);
+    assert.match(await outcome("throw new Error('no')"), /^Uncaught Error: no\n at index\.js:1:7\n/);
     assert.match(await outcome("while (true);"), /startup exceeded the time limit/);
     assert.match(await outcome("const a = []; for (;;) a.push(new Array(1e5).fill(Math.random()));"), /startup exceeded the memory limit/);
     assert.match(

@@ -9,7 +9,6 @@ import {
   CONTROL_SOCKET,
   EGRESS_SOCKET,
   FORWARDED_PROTO_HEADER,
-  ingressSocket,
   ingressSockets,
   PING_PATH,
   serveConfig,
@@ -23,14 +22,25 @@ import { get, serve, shortDirectory } from "../../../fixtures/workerd.ts";
 
 const LIMITS = { memoryBytes: 268_435_456, cpuWeight: 100, maxProcesses: 32, maxDiskBytes: 10_000_000, maxInnerRequests: 32 };
 
-const unitOf = (services: Service[], ingress: Unit["ingress"]): Unit => ({ id: "u", services, ingress });
+const unitOf = (services: Service[], routes: readonly { label: string; service: string }[]): Unit => ({
+  id: "u",
+  services,
+  fronts: [...new Set(routes.map(({ service }) => service))],
+  ingress: routes.map(({ label, service }) => ({ label, worker: label, choices: [{ service, version: "v", percentage: 100 }] })),
+});
+
+/** File name of the socket that answers for the label. */
+const socketAt = (unit: Unit, label: string): string | undefined => {
+  const service = unit.ingress.find((route) => route.label === label)?.choices[0]?.service;
+  return service === undefined ? undefined : ingressSockets(unit).get(service);
+};
 
 async function start(t: TestContext, upload: Upload, unit: Unit, assets = "/nowhere") {
   const sockets = await shortDirectory(t);
   const bytes = await moduleReader(unit.services, (hash) => upload.readCode("", hash));
   const config = serveConfig(unit, { inner: { sockets, assets, state: "/nowhere" }, bytes, limits: LIMITS });
   const running = await serve(t, config, 1 + ingressSockets(unit).size);
-  return { ...running, sockets, at: (label: string) => join(sockets, ingressSocket(unit, label) ?? "none") };
+  return { ...running, sockets, at: (label: string) => join(sockets, socketAt(unit, label) ?? "none") };
 }
 
 describe("a unit as a configuration", () => {
@@ -51,7 +61,7 @@ describe("a unit as a configuration", () => {
     assert.equal((await get(at("a--x"), "/")).body, "one");
     assert.equal((await get(at("b--x"), "/")).body, "two");
     assert.equal(at("alias-a--x"), at("a--x"));
-    assert.equal(ingressSocket(unit, "c--x"), undefined);
+    assert.equal(socketAt(unit, "c--x"), undefined);
     const pong = await get(join(sockets, CONTROL_SOCKET), PING_PATH);
     assert.deepEqual([pong.status, pong.body], [200, "pong"]);
   });

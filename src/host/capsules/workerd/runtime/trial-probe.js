@@ -29,6 +29,14 @@ function describe(value) {
   return { kind: "other", methods: methodsOf(value.prototype) };
 }
 
+/** What the runtime can call of the default export; getters and proxies list nothing, but answer when asked. */
+const HANDLERS = ["fetch", "scheduled", "queue", "email", "tail", "trace", "tailStream", "connect", "test"];
+
+function handlersOf(main) {
+  const asked = typeof main === "object" ? HANDLERS.filter((name) => typeof main[name] === "function") : [];
+  return [...new Set([...describe(main).methods, ...asked])];
+}
+
 export class MayflyProbe extends WorkerEntrypoint {
   mayflyReport() {
     const names = Object.keys(upload).slice(0, MOST);
@@ -36,6 +44,6 @@ export class MayflyProbe extends WorkerEntrypoint {
       .filter((name) => name !== "default")
       .map((name) => ({ name: name.slice(0, MOST), ...describe(upload[name]) }));
     const main = upload.default;
-    return JSON.stringify({ handlers: main === undefined ? null : describe(main).methods, entrypoints });
+    return JSON.stringify({ handlers: main === undefined || main === null ? null : handlersOf(main), entrypoints });
   }
 }
