@@ -21,7 +21,7 @@ const SETTLED_MS = 250;
 const MAX_URL_CHARS = 4_096;
 /** Streams of one account that are open at once. */
 const MAX_FOLLOWERS = 10;
-const MAX_TAILS = 10;
+const MAX_TAILS = 20;
 
 export type AccountLogOptions = {
   /** The account's. */
@@ -60,7 +60,8 @@ export class AccountLog {
   #reading: Promise<unknown> = Promise.resolve();
   #over: "closed" | "ended" | null = null;
   #usedMs: number;
-  #passedMs = 0;
+  /** When the last request ended, by the machine's own count of time. */
+  #passedMs = -Infinity;
 
   constructor(options: AccountLogOptions) {
     this.#options = options;
@@ -83,7 +84,7 @@ export class AccountLog {
     if (this.#over !== null) return;
     const nowMs = this.#options.now();
     this.#usedMs = nowMs;
-    this.#passedMs = nowMs;
+    this.#passedMs = performance.now();
     const { origin } = passed;
     if (origin === null || passed.end === "refused") this.#tellPassed(passed, ENDED[passed.end], nowMs);
     else this.#joins.passed(passed, origin.script, nowMs, this.#listening > 0);
@@ -93,8 +94,7 @@ export class AccountLog {
   /** The account's process was killed: its requests in flight, told of before or within a moment, ended so. */
   killed(fate: Fate): void {
     if (this.#over !== null) return;
-    const nowMs = this.#options.now();
-    if (this.#joins.killed(fate, nowMs) === 0) this.#thrown(fate.reason, null, null, nowMs);
+    if (this.#joins.killed(fate) === 0) this.#thrown(fate.reason, null, null, this.#options.now());
   }
 
   cpu(cpuMs: number): void {
@@ -120,7 +120,7 @@ export class AccountLog {
 
   /** Tells what has waited long enough. Returns whether more waits. */
   tick(): boolean {
-    this.#joins.release(this.#options.now());
+    this.#joins.release();
     return this.#joins.waiting;
   }
 
@@ -169,7 +169,7 @@ export class AccountLog {
 
   /** Tells and writes down everything that is here; the log can be opened again. */
   async close(): Promise<void> {
-    this.#joins.release(Infinity);
+    this.#joins.release(true);
     this.#stop("closed");
     await Promise.all([this.#segments.close(true), this.#minutes.close()]);
   }
@@ -205,8 +205,8 @@ export class AccountLog {
 
   /** Waits until what was answered before now is in the log, with what the process has to tell of it. */
   async #settle(): Promise<void> {
-    const leftMs = SETTLED_MS - (this.#options.now() - this.#passedMs);
-    if (this.#listening > 0 && leftMs > 0) await sleep(Math.min(leftMs, SETTLED_MS), undefined, { ref: false });
+    const leftMs = SETTLED_MS - (performance.now() - this.#passedMs);
+    if (this.#listening > 0 && leftMs > 0) await sleep(leftMs, undefined, { ref: false });
     if (this.#joins.waiting) await sleep(HOLD_MS + 150, undefined, { ref: false });
   }
 

@@ -17,6 +17,7 @@ export type Join = {
   heard: Heard | null;
   /** Milliseconds since the epoch, when the first part came. */
   readonly atMs: number;
+  /** Of the machine's own count of time, which nobody sets. */
   readonly dueMs: number;
   fate: Fate | null;
 };
@@ -76,12 +77,12 @@ export class Joins {
       return this.#release(key, held);
     }
     const lost = passed.end === "lost";
-    const fate = lost && this.#fate !== null && nowMs < this.#fate.untilMs ? this.#fate.fate : null;
-    const join: Join = { passed, heard: null, atMs: nowMs, dueMs: nowMs + (lost ? LOST_HOLD_MS : HOLD_MS), fate };
+    const fate = lost && this.#fate !== null && performance.now() < this.#fate.untilMs ? this.#fate.fate : null;
+    const join: Join = { passed, heard: null, atMs: nowMs, dueMs: performance.now() + (lost ? LOST_HOLD_MS : HOLD_MS), fate };
     // The runtime answers 500 for an exception; one after the answer changes no outcome.
     const unsure = lost || (heeds && (passed.status >= 500 || passed.end === "canceled"));
     if (fate !== null || !unsure) return this.#tell(join);
-    // Headers are for those of which the process cannot tell any more.
+    // The head is for those of which the process cannot tell any more.
     if (!lost) join.passed = { ...passed, head: "" };
     this.#wait(keyOf(passed.ray, script), join);
   }
@@ -97,13 +98,13 @@ export class Joins {
       return null;
     }
     const known = this.#recent.find(ray, script);
-    if (known === null) this.#wait(key, { passed: null, heard, atMs: nowMs, dueMs: nowMs + HOLD_MS, fate: null });
+    if (known === null) this.#wait(key, { passed: null, heard, atMs: nowMs, dueMs: performance.now() + HOLD_MS, fate: null });
     return known;
   }
 
   /** What was lost with the process, now or in a moment, was lost for this reason. Returns how many that are so far. */
-  killed(fate: Fate, nowMs: number): number {
-    this.#fate = { fate, untilMs: nowMs + LOST_HOLD_MS };
+  killed(fate: Fate): number {
+    this.#fate = { fate, untilMs: performance.now() + LOST_HOLD_MS };
     let count = 0;
     for (const [key, join] of this.#waiting) {
       if (join.passed?.end !== "lost") continue;
@@ -114,9 +115,10 @@ export class Joins {
     return count;
   }
 
-  /** Tells those whose time is up. */
-  release(nowMs: number): void {
-    for (const [key, join] of this.#waiting) if (join.dueMs <= nowMs) this.#release(key, join);
+  /** Tells those whose time is up. @param all whatever their time */
+  release(all = false): void {
+    const nowMs = performance.now();
+    for (const [key, join] of this.#waiting) if (all || join.dueMs <= nowMs) this.#release(key, join);
   }
 
   #release(key: string, join: Join): void {

@@ -55,10 +55,11 @@ function headersOf(pairs: Iterable<readonly [string, unknown]>): Record<string, 
   return headers;
 }
 
+/** Names and values of a head's lines, the first of which is the request's. */
 function* linesOf(head: string): Generator<readonly [string, string]> {
   for (const line of head.split("\r\n").slice(1)) {
-    const at = line.indexOf(": ");
-    if (at > 0) yield [line.slice(0, at).toLowerCase(), line.slice(at + 2)];
+    const colon = line.indexOf(":");
+    if (colon > 0) yield [line.slice(0, colon), line.slice(colon + 1).trim()];
   }
 }
 
@@ -123,7 +124,7 @@ export function lostEvent(
   fate: { readonly outcome: string; readonly reason: string | null },
   atMs: number,
 ): TailEvent {
-  const cf = [...linesOf(passed.head)].find(([name]) => name === "mayfly-cf-blob")?.[1];
+  const cf = [...linesOf(passed.head)].find(([name]) => name.toLowerCase() === "mayfly-cf-blob")?.[1];
   const request: TailRequest = {
     url: redactUrl(passed.url),
     method: passed.method,

@@ -142,7 +142,7 @@ describe("a tail", () => {
   test("is refused where too many are open, and let in again when one closes", async () => {
     const { account } = await house.bench.deploy(`${TALKER}//many`);
     const open = [];
-    for (let at = 0; at < 10; at++) open.push(await house.host.tail({ account, worker: "test" }));
+    for (let at = 0; at < 20; at++) open.push(await house.host.tail({ account, worker: "test" }));
     await assert.rejects(house.host.tail({ account, worker: "test" }), { code: "quota_exceeded" });
     open.pop()?.destroy();
     await sleep(10);
