@@ -1,7 +1,8 @@
 // The socket directories of one process: it makes its sockets in `s…/`, the only place that it can write, and the host
 // moves them to `h…/`, where no process can put anything else in their place, before it connects. No two processes share
 // them: the next one of an account may wait in its own while the one before still serves.
-import { chmod, chown, lstat, mkdir, rename } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { lstat, rename } from "node:fs/promises";
 import { request, type Agent } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -30,17 +31,17 @@ export function socketDirectories(runDirectory: string, account: AccountId, name
   return directories;
 }
 
-/** Makes the directories for one process. */
-export async function makeSocketDirectories(directories: SocketDirectories, uid: number, ownUsers: boolean): Promise<void> {
+/** Makes the directories for one process. At once: they lie in memory, and seven turns of the thread pool would take longer. */
+export function makeSocketDirectories(directories: SocketDirectories, uid: number, ownUsers: boolean): void {
   const top = dirname(directories.process);
   // A capsule's user passes through to its own, and lists nothing.
   for (const open of [dirname(top), top]) {
-    await mkdir(open, { recursive: true });
-    await chmod(open, 0o711);
+    mkdirSync(open, { recursive: true });
+    chmodSync(open, 0o711);
   }
-  await mkdir(directories.process, { mode: 0o700 });
-  await mkdir(directories.host, { mode: 0o700 });
-  if (ownUsers) await chown(directories.process, uid, uid);
+  mkdirSync(directories.process, { mode: 0o700 });
+  mkdirSync(directories.host, { mode: 0o700 });
+  if (ownUsers) chownSync(directories.process, uid, uid);
 }
 
 export async function eraseSocketDirectories(directories: SocketDirectories): Promise<void> {

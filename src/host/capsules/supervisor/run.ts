@@ -208,10 +208,10 @@ let lives = 0;
  * Makes the directories of a process and starts it; it waits for its configuration and touches no state before.
  * @param uid user id of the account's processes on rungs that give each its own
  */
-export async function prepareRun(parts: RunParts, account: AccountId, uid: number, limits: LaunchRequest["limits"]): Promise<Prepared> {
+export function prepareRun(parts: RunParts, account: AccountId, uid: number, limits: LaunchRequest["limits"]): Prepared {
   const directories = socketDirectories(parts.runDirectory, account, (lives += 1).toString(36));
   const ownUsers = parts.sandbox.rung === "bubblewrap-root" || parts.sandbox.rung === "root";
-  await makeSocketDirectories(directories, uid, ownUsers);
+  makeSocketDirectories(directories, uid, ownUsers);
   const { memoryBytes, cpuWeight, maxProcesses } = limits;
   const process = parts.sandbox.launch({
     uid,

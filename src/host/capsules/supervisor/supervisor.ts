@@ -257,7 +257,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
     const timer = this.measures.startSeconds.startTimer();
     try {
       const waiting = await this.#ahead.take(account, limits);
-      const prepared = waiting ?? (await prepareRun(this.#options, account, this.#uid(account), limits));
+      const prepared = waiting ?? prepareRun(this.#options, account, this.#uid(account), limits);
       const run = await startRun(this.#options, spec, prepared, this.#bounds.startMs, signal);
       timer();
       this.measures.starts.inc();
