@@ -126,7 +126,7 @@ async function claim(place: Place, link: string): Promise<string> {
   const page = await open("/claim/account");
   const account = /name="account" value="([0-9a-f]{32})"/.exec(page)?.[1] ?? "";
   const done = await open("/claim/confirm", { account });
-  const token = /mft_[0-9A-Za-z]{49}/.exec(done)?.[0];
+  const token = /mft_[0-9a-z]{57}/.exec(done)?.[0];
   if (token === undefined) throw new Error("the claim page showed no token");
   return token;
 }

@@ -47,28 +47,27 @@ export function newSubdomain(): Subdomain {
   return `${pick(ADJECTIVES)}-${pick(ANIMALS)}-${suffix}` as Subdomain;
 }
 
-const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/** One case alone: these are read off terminals and, if need be, typed. */
+const base36 = (value: bigint, length: number): string => value.toString(36).padStart(length, "0");
 
-function base62(value: bigint, length: number): string {
-  let text = "";
-  for (let rest = value; text.length < length; rest /= 62n) text = BASE62[Number(rest % 62n)] + text;
-  return text;
-}
+/** Digits of 256 bits, and of the 32 of a checksum. */
+const RANDOM_DIGITS = 50;
+const CHECK_DIGITS = 7;
 
 /** What a secret opens: `mft` an API token, `mfc` a claim link, `mfo` the operator's first sign-in, `mfi` an invitation. */
 export type SecretKind = "mft" | "mfc" | "mfo" | "mfi";
 
 /**
- * `<kind>_<43 base62 digits, 256 random bits><6 base62 digits, CRC-32 of all before them>`.
+ * `<kind>_<50 base36 digits, 256 random bits><7 base36 digits, CRC-32 of all before them>`.
  */
 export function newSecret(kind: SecretKind): string {
-  const body = `${kind}_${base62(BigInt(`0x${randomBytes(32).toString("hex")}`), 43)}`;
-  return body + base62(BigInt(crc32(body)), 6);
+  const body = `${kind}_${base36(BigInt(`0x${randomBytes(32).toString("hex")}`), RANDOM_DIGITS)}`;
+  return body + base36(BigInt(crc32(body)), CHECK_DIGITS);
 }
 
 /** Whether the text has the form and checksum of a secret of that kind; says nothing of its validity. */
 export function isSecret(kind: SecretKind, text: string): boolean {
-  if (text.length !== kind.length + 50 || !text.startsWith(`${kind}_`)) return false;
-  const body = text.slice(0, -6);
-  return text.slice(-6) === base62(BigInt(crc32(body)), 6);
+  if (text.length !== kind.length + 1 + RANDOM_DIGITS + CHECK_DIGITS || !text.startsWith(`${kind}_`)) return false;
+  const body = text.slice(0, -CHECK_DIGITS);
+  return text.slice(-CHECK_DIGITS) === base36(BigInt(crc32(body)), CHECK_DIGITS);
 }

@@ -17,7 +17,7 @@ test("an unmodified wrangler deploys without an account, changes the code and de
   const first = await agent.wrangler(["deploy", "--temporary"]);
   assert.equal(first.code, 0, first.output);
   assert.match(first.output, /Temporary account ready/);
-  assert.match(first.output, /Claim URL: http:\/\/localhost:\d+\/claim#mfc_[0-9A-Za-z]{49}/);
+  assert.match(first.output, /Claim URL: http:\/\/localhost:\d+\/claim#mfc_[0-9a-z]{57}/);
   const host = agent.target();
   assert.match(host, /^hello--[a-z]+-[a-z]+-[a-z0-9]{5}\.mayfly\.localhost$/);
   assert.ok(

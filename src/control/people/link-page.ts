@@ -20,7 +20,7 @@ export type LinkPage = {
 
 /** The secret in a pasted link, or alone; null when there is none of that kind. */
 export function secretIn(pasted: string, kind: SecretKind): string | null {
-  const found = new RegExp(`${kind}_[0-9A-Za-z]{49}`).exec(pasted.slice(0, 2000))?.[0];
+  const found = new RegExp(`${kind}_[0-9a-z]{57}`).exec(pasted.slice(0, 2000))?.[0];
   return found !== undefined && isSecret(kind, found) ? found : null;
 }
 

@@ -189,8 +189,7 @@ describe("the claim's pages", () => {
     assert.equal(opened.headers.get("location"), "/operator/sign-up");
     assert.match((await operator.send("/operator/sign-up")).text, /action="\/operator\/sign-up"/);
     assert.equal((await operator.send("/operator/sign-up", { form: ADA })).headers.get("location"), "/");
-    const invitation =
-      /http:[^<]+\/invitation#mfi_[0-9A-Za-z]{49}/.exec((await operator.send("/invitations", { form: {} })).text)?.[0] ?? "";
+    const invitation = /http:[^<]+\/invitation#mfi_[0-9a-z]{57}/.exec((await operator.send("/invitations", { form: {} })).text)?.[0] ?? "";
     assert.equal((await operator.send("/operator/sign-up")).status, 404, "the link is used up");
 
     const guest = new FormBrowser(pages);

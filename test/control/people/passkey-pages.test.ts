@@ -71,7 +71,7 @@ describe("a passkey opens", () => {
     const home = await browser.send("/");
     assert.match(home.text, /operator/);
     const invited = await browser.send("/invitations", { form: {} });
-    const link = /http:\/\/localhost:\d+\/invitation#mfi_[0-9A-Za-z]{49}/.exec(invited.text)?.[0] ?? "";
+    const link = /http:\/\/localhost:\d+\/invitation#mfi_[0-9a-z]{57}/.exec(invited.text)?.[0] ?? "";
     const other = await withPasskey(pages, BOB);
     const bob = new FormBrowser(pages);
     await bob.send("/invitation/open", { form: { link } });
