@@ -12,6 +12,8 @@ import { median, type Group, type Row } from "./report.ts";
 const CONNECTIONS = [1, 32] as const;
 const ROUNDS = 4;
 const SECONDS = 3;
+/** What a request costs with everything that logs tell, with the edge's part alone, and with none. */
+const LOGS = ["MAYFLY_LOGS=full", "MAYFLY_LOGS=requests", "MAYFLY_LOGS=off"];
 const ADDED_AIM_MS = 0.1;
 const SHARE_AIM = 0.65;
 
@@ -51,7 +53,7 @@ function rows(at: string, connections: number, taken: readonly Round[]): Row[] {
 
 async function openFront(stack: AsyncDisposableStack, setting: string): Promise<Front> {
   const [, name = "", value = ""] = /^([A-Z_]+)=(.*)$/.exec(setting) ?? [];
-  const installation = stack.use(await startInstallation({ MAYFLY_LOG_LEVEL: "warn", ...(name !== "" && { [name]: value }) }));
+  const installation = stack.use(await startInstallation({ MAYFLY_LOG_LEVEL: "warn", [name]: value }));
   const client = stack.use(openClient(installation));
   const [account] = await deployMany(client, 1);
   const target = { port: installation.edgePort, host: account?.host ?? "" };
@@ -59,7 +61,7 @@ async function openFront(stack: AsyncDisposableStack, setting: string): Promise<
   const host = installation.pidOf("host") ?? 0;
   const capsule = descendants(host);
   return {
-    label: setting === "" ? "" : `${setting}, `,
+    label: setting,
     target,
     spent: () => ({ host: cpuMs(host), workerd: capsule.reduce((sum, pid) => sum + cpuMs(pid), 0) }),
   };
@@ -67,7 +69,7 @@ async function openFront(stack: AsyncDisposableStack, setting: string): Promise<
 
 /**
  * @param preferred which client makes the load
- * @param settings `NAME=VALUE` of the environment; an installation each, asked in turns
+ * @param settings `NAME=VALUE` of the environment; an installation each, asked in turns; none: how logs are kept
  */
 export const edge =
   (preferred: "node" | undefined, settings: readonly string[]): Group =>
@@ -75,7 +77,7 @@ export const edge =
     const tool = loadTool(preferred);
     await using stack = new AsyncDisposableStack();
     const fronts: Front[] = [];
-    for (const setting of settings.length > 0 ? settings : [""]) fronts.push(await openFront(stack, setting));
+    for (const setting of settings.length > 0 ? settings : LOGS) fronts.push(await openFront(stack, setting));
     const bare: Target = { port: await freePort(), host: "hello.example" };
     const bareProcess = stack.use(serveBare(bare.port));
     await awaitUntil(async () => (await edgeRequest(bare.port, bare.host, "/", {})).status === 200, { what: "bare workerd answers" });
@@ -96,7 +98,7 @@ export const edge =
           rounds.push({ edge: load, bare: plain, cost: { host: each("host"), workerd: each("workerd"), bare: bareUs } });
         }
       }
-      for (const [front, rounds] of taken) result.push(...rows(`${front.label}c=${connections} (${tool.name})`, connections, rounds));
+      for (const [front, rounds] of taken) result.push(...rows(`${front.label}, c=${connections} (${tool.name})`, connections, rounds));
     }
     return result;
   };

@@ -1,6 +1,6 @@
 // `npm run bench`: measures this installation on this machine, prints a table and keeps it as JSON.
 // node bench/run.ts [--node-client] [--with NAME=VALUE …] [group …]: the named groups only; a figure that misses its aim
-// never fails. `--with` is for the edge: an installation with each setting, asked in turns.
+// never fails. `--with` is for the edge: an installation with each setting, asked in turns; else there is one for each way of keeping logs.
 import { parseArgs } from "node:util";
 import { coldStart } from "./cold-start.ts";
 import { database } from "./database.ts";
