@@ -1,7 +1,7 @@
-// What host saw, written down: restarts go to the account's trail, a capsule that keeps failing is suspended,
-// with the reason that the account's own token can read, and loses what strangers' visits brought into it, so that a
-// deploy mends it. After a restart of ours host tells everything again, so
-// an event that the trail holds already is passed over: an account that was mended since stays so.
+// What host saw, written down: restarts go to the account's trail, and a capsule that keeps failing is suspended, with
+// the reason that the account's own token can read; but first it loses what strangers' visits brought into it, and goes
+// on without. After a restart of ours host tells everything again, so an event that the trail holds already is passed
+// over: an account that was mended since stays so.
 import type { CapsuleEvent, CapsuleHost } from "../../capsule/messages.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Composer } from "../composer/composer.ts";
@@ -24,13 +24,16 @@ export type CapsuleEventsOptions = {
 
 const deedOf = (event: CapsuleEvent): Deed => (event.kind === "suspend" ? "account:suspend" : "capsule:restart");
 
-const entryOf = (event: CapsuleEvent) => ({
+/** A process that nobody's visits trouble any more goes on. */
+const RELIEVED: Deed = "capsule:relieve";
+
+const entryOf = (event: CapsuleEvent, action = deedOf(event)) => ({
   at: event.atMs,
   account: event.account,
   task: null,
   actors: ["mayfly"],
   token: null,
-  action: deedOf(event),
+  action,
   resource: `account/${event.account}`,
   outcome: "done" as const,
   reason: event.reason,
@@ -42,7 +45,7 @@ async function isWritten(tx: Tx, event: CapsuleEvent): Promise<boolean> {
     .select("id")
     .where("account_id", "=", event.account)
     .where("at", "=", event.atMs)
-    .where("action", "=", deedOf(event))
+    .where("action", "in", [deedOf(event), RELIEVED])
     .limit(1)
     .executeTakeFirst();
   return row !== undefined;
@@ -56,10 +59,15 @@ export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEven
       await trail.append(tx, entryOf(event));
       return null;
     }
+    const live = await transitions.hold(tx, event.account);
+    if (!live) return null;
+    if (await composer.rest(tx, live.id)) {
+      await trail.append(tx, entryOf(event, RELIEVED));
+      return composer.recompose(tx, live);
+    }
     const account = await transitions.suspend(tx, event.account, "watchdog", event.reason, event.atMs);
     if (!account) return null;
     await trail.append(tx, entryOf(event));
-    await composer.rest(tx, account.id);
     return composer.recompose(tx, account);
   });
   await composer.publish(spec);

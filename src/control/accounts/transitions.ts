@@ -120,6 +120,18 @@ export async function finishEnding(tx: Tx, id: AccountId, nowMs: number): Promis
     .execute();
 }
 
+/** Holds an account that serves until the transaction ends. Undefined when it does not live or is stopped. */
+export async function hold(tx: Tx, id: AccountId): Promise<Account | undefined> {
+  return tx
+    .updateTable("accounts")
+    .set({ revision: sql<number>`revision + 1` })
+    .where("id", "=", id)
+    .where("state", "in", ["temporary", "claimed"])
+    .where("suspended_at", "is", null)
+    .returningAll()
+    .executeTakeFirst();
+}
+
 /** Stops an account from serving; its clock runs on. Undefined when it does not live or is stopped already. */
 export async function suspend(
   tx: Tx,

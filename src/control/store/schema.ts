@@ -128,6 +128,8 @@ export type WorkerVersionTable = {
   alias: string | null;
   /** When its preview was first visited, which brought it into the process; null when that is not why it is there. */
   previewed_at: number | null;
+  /** When it was stopped with its preview because the process was in trouble. */
+  preview_rested_at: number | null;
 };
 
 export type WorkerDeploymentTable = {

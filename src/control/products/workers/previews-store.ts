@@ -33,16 +33,23 @@ export async function findAddressee(db: Db, account: AccountId, script: string):
   );
 }
 
+export type Previewed = {
+  readonly id: string;
+  readonly previewedAtMs: number | null;
+  /** When trouble of the process stopped it. */
+  readonly restedAtMs: number | null;
+};
+
 /** The newest version whose id begins with the digits, or that has the alias. */
 export async function findPreviewed(
   db: Db,
   workerId: string,
   by: { readonly digits: string } | { readonly alias: string },
-): Promise<{ readonly id: string; readonly previewedAtMs: number | null } | undefined> {
-  const of = db.selectFrom("worker_versions").select(["id", "previewed_at"]).where("worker_id", "=", workerId);
+): Promise<Previewed | undefined> {
+  const of = db.selectFrom("worker_versions").select(["id", "previewed_at", "preview_rested_at"]).where("worker_id", "=", workerId);
   const found = "alias" in by ? of.where("alias", "=", by.alias) : of.where("id", "like", `${by.digits}-%`);
   const row = await found.orderBy("number", "desc").limit(1).executeTakeFirst();
-  return row && { id: row.id, previewedAtMs: row.previewed_at };
+  return row && { id: row.id, previewedAtMs: row.previewed_at, restedAtMs: row.preview_rested_at };
 }
 
 /** Ids of versions that are the newest of their Worker with the alias that they have. */
@@ -75,6 +82,12 @@ export async function listMarks(db: Db, account: AccountId): Promise<Mark[]> {
 /** @param atMs null takes the mark off */
 export async function setMark(tx: Tx, account: AccountId, ids: readonly string[], atMs: number | null): Promise<void> {
   await tx.updateTable("worker_versions").set({ previewed_at: atMs }).where("account_id", "=", account).where("id", "in", ids).execute();
+}
+
+/** Takes the marks off, and remembers that it was for trouble. */
+export async function restMarks(tx: Tx, account: AccountId, ids: readonly string[], atMs: number): Promise<void> {
+  const columns = { previewed_at: null, preview_rested_at: atMs };
+  await tx.updateTable("worker_versions").set(columns).where("account_id", "=", account).where("id", "in", ids).execute();
 }
 
 export async function clearMarks(tx: Tx, account: AccountId, workerId: string): Promise<void> {

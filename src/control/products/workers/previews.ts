@@ -8,8 +8,8 @@ import type { Account, Tx } from "../../store/store.ts";
 import type { Addressed, Labels, ProductContext } from "../product.ts";
 import { aliasOf, type Version, type Worker } from "./model.ts";
 import { aliasProblem, labelOf, previewLabelOf } from "./names.ts";
-import { PREVIEW_KEPT_MS, PREVIEWS_RUNNING } from "./quota.ts";
-import { findAddressee, findPreviewed, listMarks, setMark } from "./previews-store.ts";
+import { PREVIEW_KEPT_MS, PREVIEW_REST_MS, PREVIEWS_RUNNING } from "./quota.ts";
+import { findAddressee, findPreviewed, listMarks, restMarks, setMark } from "./previews-store.ts";
 
 /** The part of a version's id that stands in its label. */
 const digitsOf = (version: Pick<Version, "id">): string => version.id.slice(0, 8);
@@ -49,6 +49,10 @@ type Found = { readonly addressed: Addressed; readonly versionId?: string; reado
 const NOTHING: Found = { addressed: { kind: "nothing" } };
 const SERVED: Found = { addressed: { kind: "served" } };
 
+const later = (reason: string, leftMs: number): Found => ({
+  addressed: { kind: "unavailable", reason, retryAfterSeconds: Math.ceil(leftMs / 1000) },
+});
+
 /** @param name `worker`, or `<digits or alias>--worker` */
 async function look(db: Kysely<Schema>, account: AccountId, name: string, nowMs: number): Promise<Found> {
   const at = name.lastIndexOf("--");
@@ -60,13 +64,15 @@ async function look(db: Kysely<Schema>, account: AccountId, name: string, nowMs:
   const version = await findPreviewed(db, worker.id, DIGITS.test(which) ? { digits: which } : { alias: which });
   if (!version) return NOTHING;
   if (version.previewedAtMs !== null || worker.serving.includes(version.id)) return SERVED;
+  const restsMs = (version.restedAtMs ?? -Infinity) + PREVIEW_REST_MS - nowMs;
+  if (restsMs > 0) return later("The account's process was in trouble while this preview ran in it, so it rests.", restsMs);
   const marks = await listMarks(db, account);
   const oldest = marks[0];
   if (!oldest || marks.length < PREVIEWS_RUNNING) return { addressed: { kind: "asleep" }, versionId: version.id };
   const leftMs = oldest.atMs + PREVIEW_KEPT_MS - nowMs;
   if (leftMs <= 0) return { addressed: { kind: "asleep" }, versionId: version.id, leaves: oldest.id };
   const reason = `This preview does not run yet, and ${PREVIEWS_RUNNING} others of the account do, each for ${PREVIEW_KEPT_MS / 1000} s at least.`;
-  return { addressed: { kind: "unavailable", reason, retryAfterSeconds: Math.ceil(leftMs / 1000) } };
+  return later(reason, leftMs);
 }
 
 /** Written down as the platform's own deed: a visitor has no name. */
@@ -98,14 +104,9 @@ async function wake(context: ProductContext, tx: Tx, account: Account, name: str
 async function rest(context: ProductContext, tx: Tx, account: AccountId): Promise<boolean> {
   const ids = (await listMarks(tx, account)).map(({ id }) => id);
   if (ids.length === 0) return false;
-  await setMark(tx, account, ids, null);
-  await record(
-    context,
-    tx,
-    account,
-    `account/${account}`,
-    `the process is in trouble: previews stopped until they are visited: ${ids.length}`,
-  );
+  await restMarks(tx, account, ids, context.store.clock.now());
+  const minutes = PREVIEW_REST_MS / 60_000;
+  await record(context, tx, account, `account/${account}`, `the process is in trouble: ${ids.length} previews rest for ${minutes} minutes`);
   return true;
 }
 

@@ -32,6 +32,8 @@ export const SPLIT_MAX = 2;
 export const PREVIEWS_RUNNING = 10;
 /** For so long none of them gives way to another: a change of what runs is a redeploy. Milliseconds. */
 export const PREVIEW_KEPT_MS = 60_000;
+/** So long one stays out of the process that was in trouble with it. */
+export const PREVIEW_REST_MS = 600_000;
 /** Versions and deployments kept of a Worker, newest first; those that serve are always kept. */
 export const VERSIONS_KEPT = 50;
 /**

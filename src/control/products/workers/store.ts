@@ -217,6 +217,7 @@ function toRow(keys: Keys, account: AccountId, version: Version): VersionRow {
     assets: version.assets === null ? null : JSON.stringify(version.assets.files),
     alias: aliasOf(version),
     previewed_at: version.previewedAtMs,
+    preview_rested_at: null,
   };
 }
 

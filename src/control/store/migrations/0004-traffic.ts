@@ -13,6 +13,7 @@ export const trafficMigration: Migration = {
     await db.schema.alterTable("workers").dropColumn("active_version_id").execute();
     await db.schema.alterTable("worker_versions").addColumn("alias", "text").execute();
     await db.schema.alterTable("worker_versions").addColumn("previewed_at", "bigint").execute();
+    await db.schema.alterTable("worker_versions").addColumn("preview_rested_at", "bigint").execute();
     await db.schema.createIndex("worker_versions_by_alias").on("worker_versions").columns(["worker_id", "alias"]).execute();
   },
 };

@@ -224,7 +224,7 @@ onBothDatabases("A preview", {
     assert.equal(mended.status, 200, mended.message);
     assert.deepEqual(versionsIn(client.spec()), [mended.result.deployment_id]);
     const trail = await shop.trail.read(client.id, { limit: 2, offset: 0 });
-    assert.ok(trail.some(({ reason }) => /previews stopped until they are visited: 1/.test(reason ?? "")));
+    assert.ok(trail.some(({ reason }) => /in trouble: 1 previews rest for 10 minutes/.test(reason ?? "")));
     // Without one there is nothing to leave: the change is saved, and said not to run.
     shop.host.apply = () => Promise.reject(failed);
     assert.equal((await deploy(client, "app")).code, "capsule_failed");
