@@ -45,7 +45,7 @@ export function createCapsuleControl({ store, composer, products }: CapsuleContr
   /** Brings a preview's version into the spec. */
   const wake = async (account: Account, name: string): Promise<Addressed> => {
     try {
-      return await store.inAccount({ account: account.id, epoch: null }, async (tx, live) => {
+      return await store.inAccount({ account: account.id, epoch: null, token: null }, async (tx, live) => {
         const woken = await ask(products, (labels) => labels.wake(tx, live, name));
         await composer.recompose(tx, live);
         return woken;

@@ -8,6 +8,7 @@ import type { Principal } from "../permissions/authorize.ts";
 import type { Product } from "../products/product.ts";
 import type { EndReason } from "../store/schema.ts";
 import type { Account, Store } from "../store/store.ts";
+import { checkToken } from "../store/token-life.ts";
 import type { Trail } from "../trail/trail.ts";
 import { tombstoneOf } from "./lifecycle.ts";
 import * as transitions from "./transitions.ts";
@@ -25,7 +26,7 @@ export type EndingOptions = {
 export type Ender = Pick<Principal, "actors" | "epoch"> & { readonly token: string | null };
 
 export type Ending = {
-  /** Commits the end: from here on nothing of the account is accepted. False when another end or a claim came first. */
+  /** Commits the end: from here on nothing of the account is accepted. False when another end or a claim came first. @throws PlatformError token_refused */
   begin(account: AccountId, reason: EndReason, by: Ender | null): Promise<boolean>;
   /** Carries a begun end through; may be called again after any failure. @throws PlatformError capsule_failed */
   finish(account: AccountId): Promise<void>;
@@ -37,6 +38,7 @@ export function createEnding({ store, keys, trail, host, products, log }: Ending
       const now = store.clock.now();
       const account = await transitions.beginEnding(tx, id, reason, now, by?.epoch ?? null);
       if (!account) return false;
+      if (by?.token) await checkToken(tx, account, by.token, now);
       await trail.append(tx, {
         at: now,
         account: id,

@@ -11,7 +11,7 @@ const isGone = (cause: unknown): boolean => cause instanceof PlatformError && ca
 
 export function createChange({ store, composer }: ChangeOptions): ProductContext["change"] {
   const changed = async <T>(principal: Principal, fn: (tx: Tx, account: Account) => Promise<T>) =>
-    store.inAccount({ account: principal.account, epoch: principal.epoch }, async (tx, account) => {
+    store.inAccount(principal, async (tx, account) => {
       const result = await fn(tx, account);
       // The deed may have touched the account's own row, a suspension lifted by a deploy for one.
       const row = await tx.selectFrom("accounts").selectAll().where("id", "=", account.id).executeTakeFirstOrThrow();

@@ -78,7 +78,7 @@ function checkRoom(all: Iterable<Tail>, account: AccountId): void {
 async function begin(options: TailsOptions, tail: Tail): Promise<void> {
   const { store, trail, workers } = options;
   const { account, script, principal } = tail;
-  await store.inAccount({ account, epoch: principal.epoch }, async (tx: Tx, row) => {
+  await store.inAccount(principal, async (tx: Tx, row) => {
     if ((await workers.resolve(tx, account, script)) === null) throw noWorker(script);
     const ends = [tail.expiresAtMs, row.expires_at, principal.expiresAtMs].filter((end) => end !== null);
     tail.expiresAtMs = Math.min(...ends);

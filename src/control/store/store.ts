@@ -10,11 +10,12 @@ import type { AccountId } from "../../kernel/ids.ts";
 import { migrations } from "./migrations.ts";
 import type { AccountTable, Schema } from "./schema.ts";
 import { openSqlite } from "./sqlite.ts";
+import { checkToken } from "./token-life.ts";
 
 export type Tx = Transaction<Schema>;
 export type Account = Selectable<AccountTable>;
-/** Who writes: the account, and the epoch under which the writer was authenticated (null: the platform itself). */
-export type Writer = { readonly account: AccountId; readonly epoch: number | null };
+/** Who writes to the account: the token, and the epoch under which it was authenticated; both null for the platform itself. */
+export type Writer = { readonly account: AccountId; readonly epoch: number | null; readonly token: string | null };
 
 export type Store = AsyncDisposable & {
   readonly kind: "sqlite" | "postgres";
@@ -23,8 +24,8 @@ export type Store = AsyncDisposable & {
   readonly clock: Clock;
   /**
    * Runs `fn` in one transaction that holds the account's row.
-   * @throws PlatformError account_gone when it no longer lives, token_refused when the epoch is another,
-   *   account_suspended when an operator stopped it
+   * @throws PlatformError account_gone when it no longer lives, token_refused when the epoch is another or
+   *   the token was ended or has expired, account_suspended when an operator stopped it
    */
   inAccount<T>(writer: Writer, fn: (tx: Tx, account: Account) => Promise<T>): Promise<T>;
   /** The same for an account that is `ending`; the only writer then. Undefined when it is not. */
@@ -116,6 +117,7 @@ export async function openStore(options: {
         if (writer.epoch !== null) update = update.where("auth_epoch", "=", writer.epoch);
         const account = await update.returningAll().executeTakeFirst();
         if (!account) return refuse(tx, writer, clock.now());
+        if (writer.token !== null) await checkToken(tx, account, writer.token, clock.now());
         if (writer.epoch !== null && account.suspended_by === "operator") {
           throw new PlatformError("account_suspended", {
             message: `The operator suspended this account: ${account.suspended_reason ?? "no reason given"}.`,

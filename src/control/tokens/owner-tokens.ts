@@ -131,7 +131,7 @@ type Deeds = OwnerTokensOptions & { readonly read: ReturnType<typeof reader> };
 
 /** Runs `fn` under the lock of an account that the person owns. */
 const inOwned = <T>(store: Store, { account: id, person }: Owner, fn: (tx: Tx, account: Account) => Promise<T>): Promise<T> =>
-  store.inAccount({ account: id, epoch: null }, async (tx, account) => {
+  store.inAccount({ account: id, epoch: null, token: null }, async (tx, account) => {
     if (!isOwned(account, person)) throw notFound();
     return fn(tx, account);
   });

@@ -7,6 +7,7 @@ import type { Keys } from "../keys/keys.ts";
 import { permission, type Permission, type Principal } from "../permissions/authorize.ts";
 import type { AccountTable, TokenTable } from "../store/schema.ts";
 import type { Store, Tx } from "../store/store.ts";
+import { checkTokenLife, tokenRefused as refused } from "../store/token-life.ts";
 
 export type NewToken = {
   /** Where the caller has chosen one; 32 hex. */
@@ -31,17 +32,15 @@ export type Tokens = {
 };
 
 type Row = Selectable<TokenTable> &
-  Pick<Selectable<AccountTable>, "state" | "auth_epoch" | "end_reason"> & { account_expires_at: number | null };
+  Pick<Selectable<AccountTable>, "state" | "owner_id" | "auth_epoch" | "end_reason"> & { account_expires_at: number | null };
 
 /** Whether a token still opens anything, and until when at the latest; `why` is a sentence for its holder. */
 export type Standing =
   | { readonly stands: true; readonly epoch: number; readonly untilMs: number | null }
   | { readonly stands: false; readonly why: string };
 
-const refused = (message: string, next?: string): PlatformError =>
-  new PlatformError("token_refused", next === undefined ? { message } : { message, next });
-
-function checkLife(row: Row, nowMs: number): void {
+function checkLife(row: Row | undefined, nowMs: number): asserts row is Row {
+  if (!row) return checkTokenLife(undefined, false, nowMs);
   const late = row.account_expires_at !== null && row.account_expires_at <= nowMs;
   if (row.state === "ending" || row.state === "deleted" || late) {
     throw refused(`The account of this token has ended (${row.end_reason ?? "expired"}) and everything in it is gone.`);
@@ -52,10 +51,9 @@ function checkLife(row: Row, nowMs: number): void {
       "Ask the person who claimed it for a new token.",
     );
   }
-  // Only an account with an owner goes on without this token.
-  const next = row.state === "claimed" ? "Ask the account's owner for a new token." : undefined;
-  if (row.epoch !== row.auth_epoch || row.ended_at !== null) throw refused("This token was ended.", next);
-  if (row.expires_at !== null && row.expires_at <= nowMs) throw refused("This token has expired.", next);
+  // Of an earlier epoch it ended with that, whatever its own row says.
+  const ended_at = row.epoch === row.auth_epoch ? row.ended_at : nowMs;
+  checkTokenLife({ ...row, ended_at }, row.owner_id !== null, nowMs);
 }
 
 function standingOf(row: Row, nowMs: number): Standing {
@@ -88,7 +86,13 @@ export function openTokens({ store, keys, used }: TokensOptions): Tokens {
       .selectFrom("tokens")
       .innerJoin("accounts", "accounts.id", "tokens.account_id")
       .selectAll("tokens")
-      .select(["accounts.state", "accounts.auth_epoch", "accounts.end_reason", "accounts.expires_at as account_expires_at"]);
+      .select([
+        "accounts.state",
+        "accounts.owner_id",
+        "accounts.auth_epoch",
+        "accounts.end_reason",
+        "accounts.expires_at as account_expires_at",
+      ]);
   return {
     issue: async (tx, token) => {
       const id = token.id ?? newId();
@@ -118,7 +122,6 @@ export function openTokens({ store, keys, used }: TokensOptions): Tokens {
     lookUp: async (secret) => {
       if (!isSecret("mft", secret)) throw refused("This is not a token of this installation.");
       const row = await rows().where("tokens.hash", "=", keys.lookupHash(secret)).executeTakeFirst();
-      if (!row) throw refused("This token is unknown here, or its account has ended.");
       checkLife(row, store.clock.now());
       used?.(row.id);
       return {

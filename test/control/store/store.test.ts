@@ -15,7 +15,9 @@ onBothDatabases("inAccount", {
   "raises the revision with every write": async (bench) => {
     const { id } = await makeAccount(bench);
     for (let i = 1; i <= 3; i++) {
-      const revision = await bench.store.inAccount({ account: id, epoch: 1 }, (_tx, account) => Promise.resolve(account.revision));
+      const revision = await bench.store.inAccount({ account: id, epoch: 1, token: null }, (_tx, account) =>
+        Promise.resolve(account.revision),
+      );
       assert.equal(revision, i);
     }
   },
@@ -23,7 +25,7 @@ onBothDatabases("inAccount", {
     const { id } = await makeAccount(bench, 1000);
     bench.clock.advance(1000);
     await assert.rejects(
-      bench.store.inAccount({ account: id, epoch: 1 }, () => assert.fail("the write ran")),
+      bench.store.inAccount({ account: id, epoch: 1, token: null }, () => assert.fail("the write ran")),
       code("account_gone"),
     );
   },
@@ -31,10 +33,10 @@ onBothDatabases("inAccount", {
     const { id, account } = await makeAccount(bench);
     await bench.store.transaction((tx) => transitions.claim(tx, account.claim_hash ?? "", "someone", bench.clock.now()));
     await assert.rejects(
-      bench.store.inAccount({ account: id, epoch: 1 }, () => assert.fail("the write ran")),
+      bench.store.inAccount({ account: id, epoch: 1, token: null }, () => assert.fail("the write ran")),
       code("token_refused"),
     );
-    assert.equal(await bench.store.inAccount({ account: id, epoch: 2 }, () => Promise.resolve("written")), "written");
+    assert.equal(await bench.store.inAccount({ account: id, epoch: 2, token: null }, () => Promise.resolve("written")), "written");
   },
   "refuses tenants while an operator suspends, and lets them mend what the watchdog stopped": async (bench) => {
     const { id } = await makeAccount(bench);
@@ -44,15 +46,15 @@ onBothDatabases("inAccount", {
     await suspend(id, "operator");
     await suspend(other.id, "watchdog");
     await assert.rejects(
-      bench.store.inAccount({ account: id, epoch: 1 }, () => assert.fail("the write ran")),
+      bench.store.inAccount({ account: id, epoch: 1, token: null }, () => assert.fail("the write ran")),
       (error) => code("account_suspended")(error) && /too loud/.test((error as Error).message),
     );
-    assert.equal(await bench.store.inAccount({ account: other.id, epoch: 1 }, () => Promise.resolve("mended")), "mended");
+    assert.equal(await bench.store.inAccount({ account: other.id, epoch: 1, token: null }, () => Promise.resolve("mended")), "mended");
   },
   "undoes everything when the deed fails": async (bench) => {
     const { id } = await makeAccount(bench);
     await assert.rejects(
-      bench.store.inAccount({ account: id, epoch: 1 }, async (tx) => {
+      bench.store.inAccount({ account: id, epoch: 1, token: null }, async (tx) => {
         await tx.insertInto("spent_challenges").values({ id: "half", expires_at: 1 }).execute();
         throw new Error("disk on fire");
       }),
@@ -64,7 +66,7 @@ onBothDatabases("inAccount", {
   },
   "knows no account that was never made": async (bench) => {
     await assert.rejects(
-      bench.store.inAccount({ account: newAccountId(), epoch: null }, () => assert.fail("the write ran")),
+      bench.store.inAccount({ account: newAccountId(), epoch: null, token: null }, () => assert.fail("the write ran")),
       code("account_not_found"),
     );
   },
@@ -72,7 +74,7 @@ onBothDatabases("inAccount", {
     const { id } = await makeAccount(bench);
     const seen = await Promise.all(
       Array.from({ length: 100 }, () =>
-        bench.store.inAccount({ account: id, epoch: 1 }, (_tx, account) => Promise.resolve(account.revision)),
+        bench.store.inAccount({ account: id, epoch: 1, token: null }, (_tx, account) => Promise.resolve(account.revision)),
       ),
     );
     assert.deepEqual(
@@ -87,7 +89,7 @@ onBothDatabases("inAccount", {
     let writing: Promise<unknown> = Promise.resolve();
     const seen = await bench.store.snapshot(async (tx) => {
       const first = await revision(tx);
-      writing = bench.store.inAccount({ account: id, epoch: 1 }, () => Promise.resolve());
+      writing = bench.store.inAccount({ account: id, epoch: 1, token: null }, () => Promise.resolve());
       // SQLite's one connection makes the writer wait until the snapshot is over.
       if (bench.store.kind === "postgres") await writing;
       return [first, await revision(tx)];

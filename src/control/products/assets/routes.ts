@@ -28,7 +28,7 @@ async function upload({ context, sessions, tokens, memory }: Parts, call: Call):
   if (capability.account !== call.params["account"]) {
     throw new PlatformError("asset_session_invalid", { message: "The token is of another account." });
   }
-  // Before a byte of the body is read: does the account live, at the epoch of the token?
+  // Before a byte of the body is read: does the account live, at the epoch of the token, and does the one that opened the session?
   await context.store.inAccount(capability, () => Promise.resolve());
   if (call.url.searchParams.get("base64") !== "true") {
     throw new PlatformError("invalid_input", { message: "base64: must be true.", next: "Send the files in base64 and ?base64=true." });

@@ -157,7 +157,7 @@ export function createSessions(context: ProductContext, tokens: UploadTokens): S
       const here = await present(writer.account, manifest);
       const now = clock.now();
       const id = randomUUID();
-      const expiresAtMs = now + SESSION_SECONDS * 1000;
+      const expiresAtMs = Math.min(now + SESSION_SECONDS * 1000, writer.expiresAtMs ?? Infinity);
       const missing = new Map([...wanted(manifest)].filter(([hash]) => !here.has(hash)));
       await context.store.inAccount(writer, async (tx, account) => {
         await makeRoom(context, tx, account, here, missing);
@@ -176,7 +176,8 @@ export function createSessions(context: ProductContext, tokens: UploadTokens): S
         });
       });
       const purpose = missing.size === 0 ? "assets-complete" : "assets-upload";
-      const token = await tokens.sign(purpose, { session: id, account: writer.account, script, epoch: writer.epoch }, expiresAtMs);
+      const { account, epoch, token: by } = writer;
+      const token = await tokens.sign(purpose, { session: id, account, script, epoch, token: by }, expiresAtMs);
       return { token, buckets: intoBuckets(missing) };
     },
     receive: async (capability, parts) => {

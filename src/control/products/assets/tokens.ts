@@ -1,5 +1,6 @@
 // The two capabilities of an upload: one to send the files of a session, one that says all of them arrived. Each
-// is for one purpose, one session of one Worker in one account at one epoch, and lives no longer than an hour.
+// is for one purpose, one session of one Worker in one account at one epoch, lives no longer than an hour, and is worth
+// nothing once the token that asked for it has ended.
 import { jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
@@ -9,7 +10,14 @@ import type { Clock } from "../../../kernel/clock.ts";
 export const SESSION_SECONDS = 3600;
 
 type Purpose = "assets-upload" | "assets-complete";
-export type Capability = { readonly session: string; readonly account: AccountId; readonly script: string; readonly epoch: number };
+export type Capability = {
+  readonly session: string;
+  readonly account: AccountId;
+  readonly script: string;
+  readonly epoch: number;
+  /** Id of the token that opened the session. */
+  readonly token: string;
+};
 
 const claims = z.object({
   session: z.string(),
@@ -19,6 +27,7 @@ const claims = z.object({
     .transform((id) => id as AccountId),
   script: z.string(),
   epoch: z.number().int(),
+  token: z.string(),
 });
 
 const refused = (message: string): PlatformError => new PlatformError("asset_session_invalid", { message });
@@ -48,7 +57,7 @@ export function openUploadTokens(key: Uint8Array, clock: Clock): UploadTokens {
         throw refused(
           purpose === "assets-upload"
             ? "The token is not that of an upload session that is still open."
-            : "metadata.assets.jwt: is not the token of a completed upload, or is older than an hour.",
+            : "metadata.assets.jwt: is not the token of a completed upload, or is too old.",
         );
       }
       const parsed = claims.safeParse(payload);
