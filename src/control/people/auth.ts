@@ -26,8 +26,8 @@ export type Visit = {
   readonly address: string;
   /** Decides on a sign-up inside its transaction. @throws PlatformError sign_up_closed */
   readonly admit?: (tx: Tx) => Promise<Role>;
-  /** By what a person signs in, where it is not the password. */
-  readonly means?: "passkey";
+  /** By what a person signs in, where it is not the password: `passkey/<id>`. */
+  readonly means?: string;
   /** Goes into the transaction that records a sign-in; what it throws keeps the person out. */
   readonly within?: (tx: Tx) => Promise<void>;
   /** Made before the transaction, in which nothing but SQL may be awaited. */

@@ -41,7 +41,10 @@ function passkeyItem({ id, name, createdAtMs, lastUsedAtMs, synced }: Passkey): 
     <details>
       <summary>Remove</summary>
       <form method="post" action="/passkeys/${id}/remove">
-        <p>It no longer signs you in here. Delete it from your device too, where it will go on being offered otherwise.</p>
+        <p>
+          It no longer signs you in here, and every browser but this one is signed out, however it was signed in. Delete the passkey from
+          your device too, where it will go on being offered otherwise.
+        </p>
         <button class="second">Remove this passkey</button>
       </form>
     </details>
@@ -143,8 +146,8 @@ export function passkeyRoutes(options: PasskeyPagesOptions): PageRoute[] {
     {
       method: "POST",
       path: "/passkeys/:passkey/remove",
-      handle: signedIn(async (person, { params, address }) => {
-        await passkeysOf(people).remove(person, params["passkey"] ?? "", address);
+      handle: signedIn(async (person, { params, headers, address }) => {
+        await passkeysOf(people).remove(person, params["passkey"] ?? "", headers, address);
         return seeOther("/passkeys");
       }),
     },

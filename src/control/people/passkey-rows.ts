@@ -20,6 +20,8 @@ export type PasskeyRows = {
   use(tx: Tx, row: PasskeyRow, counter: number, backedUp: boolean): Promise<boolean>;
   /** False when the person has no such passkey. @throws PlatformError last_way_in */
   remove(tx: Tx, person: string, id: string): Promise<boolean>;
+  /** Ends the person's sessions but one. @returns how many; to be called after `remove`, so that no sign-in slips in between */
+  endSessions(tx: Tx, person: string, but: string | null): Promise<number>;
 };
 
 export function createPasskeyRows(store: Store): PasskeyRows {
@@ -75,6 +77,10 @@ export function createPasskeyRows(store: Store): PasskeyRows {
         throw new PlatformError("last_way_in", { message: "This passkey is your only way to sign in." });
       }
       return true;
+    },
+    endSessions: async (tx, person, but) => {
+      const sessions = tx.deleteFrom("person_session").where("userId", "=", person);
+      return (await (but === null ? sessions : sessions.where("id", "!=", but)).returning("id").execute()).length;
     },
   };
 }

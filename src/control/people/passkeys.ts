@@ -46,8 +46,12 @@ export type Passkeys = {
   /** @throws PlatformError passkey_refused, too_many_tries, invalid_input */
   add(person: Person, form: { readonly name: string; readonly credential: string }, headers: Headers, address: string): Promise<void>;
   list(person: Person): Promise<Passkey[]>;
-  /** Does nothing when the person has no such passkey. @throws PlatformError last_way_in */
-  remove(person: Person, id: string, address: string): Promise<void>;
+  /**
+   * Ends all of the person's sessions but the one that asks too: a passkey may have opened any of them. Does nothing
+   * when the person has no such passkey.
+   * @throws PlatformError last_way_in
+   */
+  remove(person: Person, id: string, headers: Headers, address: string): Promise<void>;
 };
 
 export type PasskeysOptions = {
@@ -58,6 +62,8 @@ export type PasskeysOptions = {
   readonly attempts: Attempts;
   /** Gives the person of that id a session. */
   readonly enter: (person: string, visit: Visit) => Promise<SignedIn>;
+  /** Id of the session whose cookie the request carries. */
+  readonly sessionOf: (headers: Headers) => Promise<string | null>;
 };
 
 const passkeyName = z
@@ -93,18 +99,22 @@ const failed = (why: Failure): PlatformError => {
 
 type Base = PasskeysOptions & { readonly party: Party };
 
+const named = (passkey: string): string => `passkey/${passkey}`;
+
+type Told = { readonly person: string | null; readonly action: Deed; readonly address: string; readonly reason: string };
+
 function recorder({ store }: Base) {
-  return (person: string | null, action: Deed, address: string, failure?: Failure) => ({
+  return ({ person, action, address, reason }: Told, outcome: "done" | "refused" = "done") => ({
     at: store.clock.now(),
     account: null,
     task: null,
     // Who was refused has proven nothing.
-    actors: person === null || failure !== undefined ? [] : [`person/${person}`],
+    actors: person === null || outcome === "refused" ? [] : [`person/${person}`],
     token: null,
     action,
     resource: `person/${person ?? "unknown"}`,
-    outcome: failure === undefined ? ("done" as const) : ("refused" as const),
-    ...(failure !== undefined && { reason: failure }),
+    outcome,
+    reason,
     operatorText: JSON.stringify({ address }),
   });
 }
@@ -133,13 +143,15 @@ function entrance(parts: Parts): Pick<Passkeys, "signInOptions" | "signIn"> {
       const row = await rows.find(response.id);
       const outcome = await attempts.bounded(() => verify(party, row, response, challenge));
       if (typeof outcome === "string") {
-        await store.transaction((tx) => trail.append(tx, entry(row?.person_id ?? null, "person:sign-in", address, outcome)));
+        const reason = row ? `${outcome} ${named(row.id)}` : outcome;
+        const told = entry({ person: row?.person_id ?? null, action: "person:sign-in", address, reason }, "refused");
+        await store.transaction((tx) => trail.append(tx, told));
         throw failed(outcome);
       }
       const signedIn = await enter(outcome.row.person_id, {
         deed: "sign-in",
         address,
-        means: "passkey",
+        means: named(outcome.row.id),
         within: async (tx) => {
           if (!(await rows.use(tx, outcome.row, outcome.counter, outcome.backedUp))) throw failed("passkey-wrong");
         },
@@ -151,7 +163,7 @@ function entrance(parts: Parts): Pick<Passkeys, "signInOptions" | "signIn"> {
 }
 
 function keyring(parts: Parts): Omit<Passkeys, "signInOptions" | "signIn"> {
-  const { store, trail, attempts, rows, challenges, entry, party } = parts;
+  const { store, trail, attempts, rows, challenges, entry, sessionOf, party } = parts;
   return {
     addOptions: async (person) => {
       attempts.spend(PASSKEY_BY_PERSON, person.id);
@@ -166,8 +178,8 @@ function keyring(parts: Parts): Omit<Passkeys, "signInOptions" | "signIn"> {
       if (challenge === null) throw late("passkey_refused");
       const passkey = await attempts.bounded(() => newKey(party, response, challenge));
       await store.transaction(async (tx) => {
-        await rows.insert(tx, { ...passkey, person_id: person.id, name });
-        await trail.append(tx, entry(person.id, "person:passkey-add", address));
+        const id = await rows.insert(tx, { ...passkey, person_id: person.id, name });
+        await trail.append(tx, entry({ person: person.id, action: "person:passkey-add", address, reason: named(id) }));
       });
     },
     list: async (person) =>
@@ -178,10 +190,17 @@ function keyring(parts: Parts): Omit<Passkeys, "signInOptions" | "signIn"> {
         lastUsedAtMs: row.last_used_at,
         synced: row.backed_up === 1,
       })),
-    remove: (person, id, address) =>
-      store.transaction(async (tx) => {
-        if (await rows.remove(tx, person.id, id)) await trail.append(tx, entry(person.id, "person:passkey-remove", address));
-      }),
+    remove: async (person, id, headers, address) => {
+      const own = await sessionOf(headers);
+      await store.transaction(async (tx) => {
+        if (!(await rows.remove(tx, person.id, id))) return;
+        const told = { person: person.id, address };
+        await trail.append(tx, entry({ ...told, action: "person:passkey-remove", reason: named(id) }));
+        const count = await rows.endSessions(tx, person.id, own);
+        const reason = `removal of ${named(id)}`;
+        if (count > 0) await trail.append(tx, { ...entry({ ...told, action: "person:sign-out", reason }), count });
+      });
+    },
   };
 }
 

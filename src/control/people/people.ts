@@ -161,6 +161,8 @@ export function createPeople(options: PeopleOptions): People {
   const isTaken = async (email: string): Promise<boolean> =>
     (await store.db.selectFrom("person").select("id").where("email", "=", email.toLowerCase()).executeTakeFirst()) !== undefined;
 
+  const found = async (headers: Headers) => (headers.has("cookie") ? auth.api.getSession({ headers: cookieOnly(headers) }) : null);
+
   const passkeys = createPasskeys({
     store,
     keys,
@@ -173,15 +175,15 @@ export function createPeople(options: PeopleOptions): People {
       await forget();
       return entered;
     },
+    sessionOf: async (headers) => (await found(headers))?.session.id ?? null,
   });
 
   return {
     policy,
     passkeys,
     session: async (headers) => {
-      if (!headers.has("cookie")) return null;
-      const found = await auth.api.getSession({ headers: cookieOnly(headers) });
-      return found && personOf(found.user);
+      const session = await found(headers);
+      return session && personOf(session.user);
     },
     signIn: async (given, address) => {
       const { email, password } = check(credentials, given, "form");

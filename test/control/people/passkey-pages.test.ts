@@ -31,6 +31,21 @@ async function enter(browser: FormBrowser, device: Authenticator, base: string):
   return browser.send(`${base}/passkey`, { form: { credential: device.get(await ask(browser, "/passkeys/sign-in/options")) } });
 }
 
+test("removing a passkey signs out every other browser, and the page says so before", async () => {
+  await using bench = await openBench(null);
+  await using pages = await openPages(bench);
+  const device = await withPasskey(pages);
+  const [own, thief] = [new FormBrowser(pages), new FormBrowser(pages)];
+  await own.send("/sign-in", { form: ADA });
+  assert.equal((await enter(thief, device, "")).status, 303);
+  const page = await own.send("/passkeys");
+  assert.match(page.text, /every browser but this one is signed out/);
+  const remove = /action="(\/passkeys\/[0-9a-f]{32}\/remove)"/.exec(page.text)?.[1] ?? "";
+  assert.equal((await own.send(remove, { form: {} })).headers.get("location"), "/passkeys");
+  assert.doesNotMatch((await own.send("/passkeys")).text, /My<\/b>|laptop/, "gone, and who removed it is still signed in");
+  assert.match((await thief.send("/")).text, /href="\/sign-in"/);
+});
+
 describe("a passkey opens", () => {
   test("the sign-in page, and sends home", async () => {
     await using bench = await openBench(null);

@@ -64,17 +64,64 @@ onBothDatabases("a passkey", {
     assert.deepEqual(more, []);
     assert.deepEqual([listed?.name, listed?.synced, listed?.lastUsedAtMs], ["A key", false, bench.clock.now()]);
     assert.equal(listed?.createdAtMs, bench.clock.now() - 5000);
-    await house.passkeys.remove(person, listed?.id ?? "", HERE);
-    await house.passkeys.remove(person, listed?.id ?? "", HERE);
+    const key = listed?.id ?? "";
+    const own = cookieHeader(...entered.cookies);
+    await house.passkeys.remove(person, key, own, HERE);
+    await house.passkeys.remove(person, key, own, HERE);
     await assert.rejects(signIn(house, device), refuses("sign_in_failed", /not known here/));
     const me = person.id.slice(0, 7);
     assert.deepEqual((await deeds(bench)).toSorted(), [
-      `person:passkey-add ${me} done`,
-      `person:passkey-remove ${me} done`,
-      `person:sign-in ${me} done passkey`,
+      `person:passkey-add ${me} done passkey/${key}`,
+      `person:passkey-remove ${me} done passkey/${key}`,
+      `person:sign-in ${me} done passkey/${key}`,
       "person:sign-in unknown refused passkey-unknown",
+      `person:sign-out ${me} done removal of passkey/${key}`,
       `person:sign-up ${me} done`,
     ]);
+  },
+
+  "takes every session but the remover's own along when it is removed, and nobody else's": async (bench) => {
+    const house = open(bench);
+    const signedUp = await house.people.signUp(ADA, null, HERE);
+    const { person } = signedUp;
+    const bob = await house.people.signUp(BOB, null, HERE);
+    const [lost, kept] = [authenticator(ORIGIN), authenticator(ORIGIN)];
+    await add(house, person, lost);
+    bench.clock.advance(1);
+    await add(house, person, kept);
+    const stolen = await signIn(house, lost);
+    const other = await house.people.signIn(ADA, HERE);
+    const [first] = await house.passkeys.list(person);
+    const own = cookieHeader(...other.cookies);
+    await house.passkeys.remove(person, "not one of hers", own, HERE);
+    assert.notEqual(await house.people.session(cookieHeader(...stolen.cookies)), null, "nothing was removed");
+    await house.passkeys.remove(person, first?.id ?? "", own, HERE);
+    const is = async ({ cookies }: { readonly cookies: readonly string[] }) =>
+      (await house.people.session(cookieHeader(...cookies)))?.name ?? null;
+    assert.deepEqual(await Promise.all([stolen, signedUp, other, bob].map(is)), [null, null, "Ada", "Bob"]);
+    const [out, ...more] = await bench.store.db.selectFrom("trail").selectAll().where("action", "=", "person:sign-out").execute();
+    assert.deepEqual([more.length, out?.count, out?.reason], [0, 2, `removal of passkey/${first?.id}`]);
+    assert.equal(out?.actors, JSON.stringify([`person/${person.id}`]));
+    await signIn(house, kept);
+  },
+
+  "of many sign-ins while it is removed leaves none signed in": async (bench) => {
+    const house = open(bench);
+    const { person } = await house.people.signUp(ADA, null, HERE);
+    for (let round = 0; round < 10; round++) {
+      const device = authenticator(ORIGIN, { counts: false });
+      await add(house, person, device);
+      const [mine] = await house.passkeys.list(person);
+      const entering = Array.from({ length: 4 }, () => signIn(house, device));
+      // Some of the sign-ins are through when it comes, others are not.
+      await Promise.race(entering);
+      await house.passkeys.remove(person, mine?.id ?? "", new Headers(), HERE);
+      for (const outcome of await Promise.allSettled(entering)) {
+        if (outcome.status === "fulfilled") assert.equal(await house.people.session(cookieHeader(...outcome.value.cookies)), null);
+        else refuses("sign_in_failed")(outcome.reason);
+      }
+      bench.clock.advance(600_001);
+    }
   },
 
   "counts: a copy that has signed less often is refused, one that never counts is not": async (bench) => {
@@ -87,7 +134,7 @@ onBothDatabases("a passkey", {
     for (const counter of [10, 3, 0]) await assert.rejects(signIn(house, counting, { counter }), refuses("sign_in_failed", /a copy of it/));
     await signIn(house, counting, { counter: 11 });
     for (let use = 0; use < 3; use++) await signIn(house, still);
-    assert.equal((await deeds(bench)).filter((deed) => deed.endsWith("refused passkey-counter")).length, 3);
+    assert.equal((await deeds(bench)).filter((deed) => deed.includes("refused passkey-counter passkey/")).length, 3);
   },
 
   "answers a challenge once: replayed, late, from another visitor or for another purpose it is refused": async (bench) => {
@@ -174,7 +221,7 @@ onBothDatabases("a passkey", {
     await add(house, ada, device);
     await assert.rejects(add(house, bob, device), refuses("passkey_refused", /known here already/));
     const [mine] = await house.passkeys.list(ada);
-    await house.passkeys.remove(bob, mine?.id ?? "", HERE);
+    await house.passkeys.remove(bob, mine?.id ?? "", new Headers(), HERE);
     assert.equal((await house.passkeys.list(ada)).length, 1);
     assert.ok(!(await deeds(bench)).some((deed) => deed.startsWith("person:passkey-remove")));
   },
@@ -185,7 +232,7 @@ onBothDatabases("a passkey", {
     for (let made = 0; made < 3; made++) await add(house, person, authenticator(ORIGIN));
     await bench.store.db.deleteFrom("person_credential").execute();
     const all = await house.passkeys.list(person);
-    const outcomes = await Promise.allSettled(all.map(({ id }) => house.passkeys.remove(person, id, HERE)));
+    const outcomes = await Promise.allSettled(all.map(({ id }) => house.passkeys.remove(person, id, new Headers(), HERE)));
     assert.equal(outcomes.filter(({ status }) => status === "fulfilled").length, 2);
     for (const outcome of outcomes) if (outcome.status === "rejected") refuses("last_way_in", /only way to sign in/)(outcome.reason);
     assert.equal((await house.passkeys.list(person)).length, 1);
@@ -199,7 +246,7 @@ onBothDatabases("a passkey", {
     await add(house, person, device);
     const [mine] = await house.passkeys.list(person);
     const entering = signIn(house, device);
-    const outcome = await Promise.allSettled([entering, house.passkeys.remove(person, mine?.id ?? "", HERE)]);
+    const outcome = await Promise.allSettled([entering, house.passkeys.remove(person, mine?.id ?? "", new Headers(), HERE)]);
     const signIns = (await deeds(bench)).filter((deed) => deed.startsWith("person:sign-in") && deed.includes("done"));
     assert.equal(signIns.length, outcome[0].status === "fulfilled" ? 1 : 0, "let in exactly where the trail says so");
   },
