@@ -8,6 +8,7 @@ import type { Log } from "../../kernel/log.ts";
 import { storeFailure } from "../store/failures.ts";
 import { authorize, type Principal } from "../permissions/authorize.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
+import { refuseNul } from "./nul.ts";
 import type { Route } from "./routes.ts";
 
 /** Node's request and response; absent where the app is called without a listener. */
@@ -73,10 +74,7 @@ function decoded(params: Readonly<Record<string, string>>): Record<string, strin
   } catch (cause) {
     throw new PlatformError("invalid_input", { message: "path: not valid percent-encoding.", cause });
   }
-  // PostgreSQL takes no NUL in a text, and nothing here is named by one.
-  if (Object.values(names).some((value) => value.includes("\0"))) {
-    throw new PlatformError("invalid_input", { message: "path: holds a NUL character." });
-  }
+  refuseNul(names, "path");
   return names;
 }
 

@@ -72,6 +72,8 @@ class Form {
 
   #part(name: string | undefined, type: string, stream: NodeJS.ReadableStream): void {
     const chunks: Buffer[] = [];
+    // As nul.ts has it for paths and fields; what a name may hold each product says itself.
+    if (type.includes("\0")) this.#problem ??= this.#refuse.malformed("body: a part's Content-Type holds a NUL character.");
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     // The form as a whole reports why a part broke off.
     stream.on("error", () => undefined);

@@ -20,3 +20,6 @@ export function plainText(text: string, maxCharacters: number): string {
   const characters = Array.from(seen);
   return characters.length <= maxCharacters ? seen : `${characters.slice(0, maxCharacters - 1).join("")}…`;
 }
+
+// Neither control characters nor those that turn the direction of text: names stand beside buttons that people trust.
+export const PLAIN = /^[^\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]+$/u;

@@ -7,6 +7,7 @@ import type { Log } from "../../kernel/log.ts";
 import { storeFailure } from "../store/failures.ts";
 import type { Env } from "./api.ts";
 import { readBytes } from "./body.ts";
+import { refuseNul } from "./nul.ts";
 import { checkHost, checkOrigin } from "./origin.ts";
 import { icon, renderPage } from "./page.ts";
 
@@ -102,14 +103,13 @@ export function createSite({ routes, url, addressOf, log }: SiteOptions): Hono<E
   };
   for (const route of routes) {
     app.on(route.method, route.path, (context) =>
-      answer(context, async (request) =>
-        route.handle({
-          headers: request.headers,
-          params: context.req.param(),
-          form: route.method === "POST" ? await readForm(request) : {},
-          address: addressOf(context),
-        }),
-      ),
+      answer(context, async (request) => {
+        const params = context.req.param();
+        refuseNul(params, "path");
+        const form = route.method === "POST" ? await readForm(request) : {};
+        refuseNul(form);
+        return route.handle({ headers: request.headers, params, form, address: addressOf(context) });
+      }),
     );
   }
   app.get("/icon.svg", () => icon());

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
 import { check } from "../http/body.ts";
+import { PLAIN } from "../http/plain-text.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { Deed, Trail } from "../trail/trail.ts";
@@ -11,7 +12,7 @@ import { networkOf, PASSKEY_BY_PERSON, SIGN_IN_BY_ADDRESS, type Attempts } from 
 import type { Visit } from "./auth.ts";
 import { createPasskeyChallenges, type Purpose } from "./passkey-challenges.ts";
 import { createPasskeyRows } from "./passkey-rows.ts";
-import { PLAIN, type Person, type SignedIn } from "./person.ts";
+import type { Person, SignedIn } from "./person.ts";
 import {
   assertion,
   attestation,

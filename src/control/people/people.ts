@@ -6,6 +6,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 import { isSecret } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
 import { check } from "../http/body.ts";
+import { PLAIN } from "../http/plain-text.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Role } from "../store/schema.ts";
 import type { Store, Tx } from "../store/store.ts";
@@ -14,7 +15,7 @@ import { createAttempts, networkOf, SIGN_IN_BY_ADDRESS, SIGN_IN_BY_EMAIL, SIGN_U
 import { createAuth, PASSWORD_MAX, PASSWORD_MIN, type Visit } from "./auth.ts";
 import { createInvitations, type Invitations } from "./invitations.ts";
 import { createPasskeys, type Passkeys } from "./passkeys.ts";
-import { PLAIN, type Person, type SignedIn } from "./person.ts";
+import type { Person, SignedIn } from "./person.ts";
 
 export type SignUpPolicy = "open" | "verified" | "invite";
 

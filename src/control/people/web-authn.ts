@@ -132,6 +132,9 @@ async function isUnattested(attestationObject: string): Promise<boolean> {
   }
 }
 
+/** Of a credential's id, decoded. §7.1, step 25; and an index of PostgreSQL's takes no more than some 2,700. */
+const ID_MAX_BYTES = 1023;
+
 /** What a new passkey is. @throws PlatformError passkey_refused */
 export async function newKey(party: Party, response: z.output<typeof attestation>, challenge: string) {
   const { verifyRegistrationResponse } = await library();
@@ -151,6 +154,7 @@ export async function newKey(party: Party, response: z.output<typeof attestation
   });
   if (!verified) throw refusal();
   const { credential, credentialBackedUp } = registrationInfo;
+  if (Buffer.byteLength(credential.id, "base64url") > ID_MAX_BYTES) throw refusal(new Error(`An id of more than ${ID_MAX_BYTES} bytes`));
   return {
     credential_id: credential.id,
     public_key: Buffer.from(credential.publicKey),

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
 import { ACCOUNT_ID, type AccountId } from "../../kernel/ids.ts";
 import { check } from "../http/body.ts";
+import { PLAIN } from "../http/plain-text.ts";
 import { GRANTS, type Grant } from "../permissions/actions.ts";
 import { onWholeAccount, type Permission } from "../permissions/authorize.ts";
 import type { TokenTable } from "../store/schema.ts";
@@ -63,7 +64,12 @@ export type OwnerTokens = {
 const draft = z.object({
   // Drawn with the form, and the token's id comes from it: a form that is sent again makes no second token.
   form: z.string("missing").regex(ACCOUNT_ID, "not as the page had it"),
-  name: z.string("missing").trim().min(1, "missing").max(TOKEN_NAME_MAX, `longer than ${TOKEN_NAME_MAX} characters`),
+  name: z
+    .string("missing")
+    .trim()
+    .min(1, "missing")
+    .max(TOKEN_NAME_MAX, `longer than ${TOKEN_NAME_MAX} characters`)
+    .regex(PLAIN, "holds characters that cannot be shown"),
   grant: z.enum(Object.keys(GRANTS) as [Grant, ...Grant[]], "choose what the token may do"),
   life: z.enum(Object.keys(LIVES) as [TokenLife, ...TokenLife[]], "choose when the token ends"),
 });

@@ -134,6 +134,31 @@ onBothDatabases("the page of an account", {
     assert.ok(over.every((line) => line.endedAtMs !== null || (line.expiresAtMs ?? Infinity) <= bench.clock.now()));
   },
 
+  "a NUL in a path or a field is refused with the field's name, before any query": async (bench) => {
+    await using pages = await openPages(bench);
+    const ada = await owner(pages);
+    const path = `/accounts/${ada.account.id}`;
+    for (const [to, words] of [
+      [`${path}/tokens/%00/end`, /path: holds a NUL/],
+      ["/accounts/%00/tokens", /path: holds a NUL/],
+      ["/passkeys/%00/remove", /path: holds a NUL/],
+    ] as const) {
+      const answer = await ada.browser.send(to, { form: {} });
+      assert.equal(answer.status, 400, to);
+      assert.match(answer.text, words, to);
+    }
+    const named = await make(ada, { name: "C\0I" });
+    assert.equal(named.status, 400);
+    assert.match(named.text, /name: holds a NUL/);
+    for (const to of ["/sign-in", "/sign-up", "/passkey", "/claim/open", "/claim/confirm", `${path}/end`])
+      for (const field of ["email", "password", "name", "credential", "link", "account", "subdomain"])
+        assert.equal((await ada.browser.send(to, { form: { [field]: "a\0b" } })).status, 400, `${to} ${field}`);
+    const turned = await make(ada, { name: "CI \u202e\u0007" });
+    assert.equal(turned.status, 400);
+    assert.match(turned.text, /Name: holds characters that cannot be shown/);
+    assert.doesNotMatch(pages.logged(), /"code":"(unexpected|store_failed)"/);
+  },
+
   "is ended by its owner, who types its name, and is gone from the list": async (bench) => {
     await using pages = await openPages(bench);
     const ada = await owner(pages);

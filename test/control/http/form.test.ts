@@ -47,6 +47,12 @@ describe("A form", () => {
     }
   });
 
+  test("with a NUL in a part's type is refused", async () => {
+    const body = `--B\r\nContent-Disposition: form-data; name="a"\r\nContent-Type: text/\0plain\r\n\r\nx\r\n--B--\r\n`;
+    const sent = new Request("http://x/", { method: "POST", headers: { "content-type": "multipart/form-data; boundary=B" }, body });
+    await assert.rejects(readForm(sent, LIMITS, refusals), (error) => refused("invalid_input")(error) && /NUL/.test(String(error)));
+  });
+
   test("with more bytes or parts than allowed is refused, with exactly as many taken", async () => {
     const form = new FormData();
     for (const name of ["a", "b", "c"]) form.append(name, "x");

@@ -124,6 +124,16 @@ onBothDatabases("a passkey", {
     }
   },
 
+  "has an id of 1023 bytes at the most": async (bench) => {
+    const house = open(bench);
+    const { person } = await house.people.signUp(ADA, null, HERE);
+    for (const idBytes of [1024, 3000])
+      await assert.rejects(add(house, person, authenticator(ORIGIN, { idBytes })), refuses("passkey_refused", /could not be verified/));
+    const longest = authenticator(ORIGIN, { idBytes: 1023 });
+    await add(house, person, longest);
+    assert.deepEqual((await signIn(house, longest)).person, person);
+  },
+
   "counts: a copy that has signed less often is refused, one that never counts is not": async (bench) => {
     const house = open(bench);
     const { person } = await house.people.signUp(ADA, null, HERE);
