@@ -54,9 +54,16 @@ const GRANT_WORDS: Readonly<Record<Grant, { readonly title: string; readonly tex
   everything: { title: "Everything", text: "All that you may do, ending the account included." },
   deploy: {
     title: "Deploy and read",
-    text: "Enough for an agent that goes on working: deploy, change and delete Workers. It cannot end the account.",
+    text:
+      "Enough for an agent that goes on working: deploy, change and delete Workers, and read their logs, whole addresses of requests " +
+      "included. It cannot end the account.",
   },
-  read: { title: "Read only", text: "Look at Workers, settings and the trail; change nothing." },
+  read: {
+    title: "Read only",
+    text:
+      "Look at Workers, settings, the trail and the logs, live ones too: every line that a Worker prints and the whole address of each " +
+      "request, with whatever secrets stand in them. It changes nothing.",
+  },
 };
 const GRANT_NAMES = Object.keys(GRANTS) as Grant[];
 

@@ -55,6 +55,9 @@ onBothDatabases("the page of an account", {
 
     const page = await browser.send(`/accounts/${account.id}`);
     assert.ok(!page.text.includes(secret), "shown once");
+    const grants = [...page.text.matchAll(/name="grant" value="(\w+)"[\s\S]*?<small>([\s\S]*?)<\/small>/g)];
+    const speak = grants.filter(([, , words]) => /logs[\s\S]*whole address/.test(words ?? "")).map(([, grant]) => grant);
+    assert.deepEqual(speak, ["deploy", "read"], "both hold logs:read short of everything, and say what that is");
     assert.match(page.text, /CI of &lt;b&gt;mine&lt;\/b&gt;[\s\S]*?Deploy and read[\s\S]*?last used[\s\S]*?expires/);
     assert.match(page.text, /owner<\/bdi[\s\S]*?Everything[\s\S]*?not used yet,\s+never expires/);
     assert.match(page.text, /The agent.{1,6}s<\/bdi>:\s+ended when you claimed the account/);
