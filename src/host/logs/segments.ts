@@ -3,6 +3,7 @@
 import { constants } from "node:fs";
 import { lstat, open, readdir, readFile, rename, rm, writeFile, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { isAbsent, makeDirectory, openToRead } from "../capsules/files/durable.ts";
 import { Lines, type Block } from "./lines.ts";
 
@@ -24,6 +25,8 @@ const EAGER_BYTES = 524_288;
 const FLUSH_MS = 200;
 const LEAST_SEGMENT_BYTES = 4_096;
 const SEGMENTS = 8;
+/** The last time that can be told. */
+const LAST_MS = 8.64e15;
 
 export const nameOf = (seq: number): string => `${String(seq).padStart(8, "0")}.ndjson`;
 
@@ -130,30 +133,32 @@ export class Segments {
   }
 
   #open(): Promise<void> {
-    this.#opened ??= this.#load();
+    this.#opened ??= this.#load().catch((error: unknown) => {
+      // What failed once is tried again by whoever comes next.
+      this.#opened = null;
+      throw error;
+    });
     return this.#opened;
   }
 
   async #load(): Promise<void> {
     const { directory } = this.#options;
-    try {
-      for (const name of (await readdir(directory)).toSorted()) {
-        const seq = NAME.exec(name)?.[1];
-        if (seq === undefined) continue;
-        const stats = await lstat(join(directory, name));
-        // Nobody but this host writes here: anything but a file was put in one's place.
-        if (stats.isFile()) this.#segments.push({ seq: Number(seq), bytes: stats.size, counted: null });
-        else await rm(join(directory, name), { recursive: true, force: true });
-      }
-      const told = JSON.parse(await readFile(join(directory, DROPPED_FILE), "utf8")) as { records: number; untilMs: number };
-      this.#dropped = {
-        records: told.records + (this.#dropped?.records ?? 0),
-        untilMs: Math.max(told.untilMs, this.#dropped?.untilMs ?? 0),
-      };
-    } catch (error) {
-      // None yet, or one that a crash cut short: what it told is lost with it.
-      if (!isAbsent(error) && !(error instanceof SyntaxError)) throw error;
+    const found: Segment[] = [];
+    let told: Dropped | null = null;
+    for (const name of await namesIn(directory)) {
+      const seq = NAME.exec(name)?.[1];
+      if (seq === undefined && name !== DROPPED_FILE) continue;
+      const path = join(directory, name);
+      const stats = await lstat(path);
+      // Nobody but this host writes here: anything but a file was put in one's place.
+      if (!stats.isFile()) await rm(path, { recursive: true, force: true });
+      else if (seq === undefined) told = readDropped(await readFile(path, "utf8"));
+      else found.push({ seq: Number(seq), bytes: stats.size, counted: null });
     }
+    this.#segments = found;
+    if (told === null) return;
+    const { records, untilMs } = this.#dropped ?? { records: 0, untilMs: 0 };
+    this.#dropped = { records: told.records + records, untilMs: Math.max(told.untilMs, untilMs) };
   }
 
   async #write(): Promise<void> {
@@ -234,6 +239,24 @@ export class Segments {
     await rm(`${path}.new`, { force: true });
     await writeFile(`${path}.new`, JSON.stringify(this.#dropped), { mode: 0o600, flag: "wx" });
     await rename(`${path}.new`, path);
+  }
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return (await readdir(directory)).toSorted();
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
+}
+
+/** Null where a crash cut it short or it says nothing of sense: what it told is lost with it. */
+function readDropped(text: string): Dropped | null {
+  try {
+    return z.object({ records: z.int().min(1), untilMs: z.int().min(0).max(LAST_MS) }).parse(JSON.parse(text));
+  } catch {
+    return null;
   }
 }
 

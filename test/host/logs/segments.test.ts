@@ -1,0 +1,53 @@
+// A log's files on a disk that fails for a while: what failed once must not silence the log, nor cost anything for good.
+import assert from "node:assert/strict";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test, type TestContext } from "node:test";
+import { Segments } from "../../../src/host/logs/segments.ts";
+import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
+
+const LINE = '{"kind":"console","atMs":1}';
+
+async function place(t: TestContext): Promise<string> {
+  const directory = await temporaryDirectory("segments");
+  t.after(() => directory[Symbol.asyncDispose]());
+  return join(directory.path, "logs");
+}
+
+function open(t: TestContext, directory: string): { segments: Segments; troubles: unknown[] } {
+  const troubles: unknown[] = [];
+  const onTrouble = (error: unknown): void => void troubles.push(error);
+  const segments = new Segments({ directory, maxBytes: 65_536, now: () => 1_000, onTrouble, after: Promise.resolve() });
+  t.after(() => segments.close(false));
+  return { segments, troubles };
+}
+
+describe("the files of a log", () => {
+  test("are opened again after a failure, what it cost counted", async (t) => {
+    const directory = await place(t);
+    await writeFile(directory, "not a directory");
+    const { segments, troubles } = open(t, directory);
+    segments.append(LINE, 1);
+    await assert.rejects(segments.list(), { code: "ENOTDIR" });
+    assert.equal(troubles.length, 1);
+    await rm(directory);
+    segments.append(LINE, 1);
+    assert.deepEqual(
+      (await segments.list()).map(({ bytes }) => bytes),
+      [LINE.length + 1],
+    );
+    assert.deepEqual(segments.dropped, { records: 1, untilMs: 1_000 });
+  });
+
+  for (const nonsense of ["null", "7", "[]", '{"records":"many","untilMs":1}', '{"records":3,"untilMs":1e300}', '{"rec']) {
+    test(`are read beside a count of what was dropped that says ${nonsense}`, async (t) => {
+      const directory = await place(t);
+      await mkdir(directory);
+      await writeFile(join(directory, "dropped.json"), nonsense);
+      const { segments, troubles } = open(t, directory);
+      segments.append(LINE, 1);
+      assert.equal((await segments.list()).length, 1);
+      assert.deepEqual([troubles, segments.dropped], [[], null]);
+    });
+  }
+});
