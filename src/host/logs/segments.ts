@@ -200,18 +200,23 @@ export class Segments {
     await makeDirectory(directory, 0o700);
     const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
     const handle = await open(join(directory, nameOf(segment.seq)), flags, 0o600);
-    // A write that failed may have left a part of itself.
-    segment.bytes = (await handle.stat()).size;
-    if (segment.bytes > 0) {
-      // A crash may have cut its last line short: the next one must not continue it.
-      const last = Buffer.alloc(1);
-      await handle.read(last, 0, 1, segment.bytes - 1);
-      if (last[0] !== 10) {
-        await handle.writeFile("\n");
-        segment.bytes++;
+    try {
+      // A write that failed may have left a part of itself.
+      segment.bytes = (await handle.stat()).size;
+      if (segment.bytes > 0) {
+        // A crash may have cut its last line short: the next one must not continue it.
+        const last = Buffer.alloc(1);
+        await handle.read(last, 0, 1, segment.bytes - 1);
+        if (last[0] !== 10) {
+          await handle.writeFile("\n");
+          segment.bytes++;
+        }
       }
+      return handle;
+    } catch (error) {
+      await handle.close().catch(() => {});
+      throw error;
     }
-    return handle;
   }
 
   async #letGo(): Promise<void> {

@@ -1,12 +1,18 @@
 // A log's files on a disk that fails for a while: what failed once must not silence the log, nor cost anything for good.
 import assert from "node:assert/strict";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { Segments } from "../../../src/host/logs/segments.ts";
 import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
 
 const LINE = '{"kind":"console","atMs":1}';
+
+/** No file may grow past this, for this process: what a full disk does, without filling one. */
+const limitFiles = (bytes: number | "unlimited"): void => void execFileSync("prlimit", ["--pid", String(process.pid), `--fsize=${bytes}:`]);
+const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
 async function place(t: TestContext): Promise<string> {
   const directory = await temporaryDirectory("segments");
@@ -50,4 +56,29 @@ describe("the files of a log", () => {
       assert.deepEqual([troubles, segments.dropped], [[], null]);
     });
   }
+
+  test("leave no descriptor behind while the disk is full", { skip: process.platform !== "linux" }, async (t) => {
+    const directory = await place(t);
+    await mkdir(directory);
+    const cut = LINE.slice(0, 20);
+    await writeFile(join(directory, "00000001.ndjson"), cut);
+    const { segments, troubles } = open(t, directory);
+    const flush = async (): Promise<void> => {
+      segments.append(LINE, 1);
+      await segments.flush();
+    };
+    limitFiles(cut.length);
+    try {
+      await flush();
+      const before = descriptors();
+      for (let at = 0; at < 20; at++) await flush();
+      assert.equal(descriptors(), before);
+    } finally {
+      limitFiles("unlimited");
+    }
+    assert.equal(troubles.length, 1, "the operator is told once");
+    await flush();
+    assert.equal(await readFile(join(directory, "00000001.ndjson"), "utf8"), `${cut}\n${LINE}\n`);
+    assert.equal(segments.dropped?.records, 21);
+  });
 });
