@@ -66,7 +66,10 @@ export const logPage = z.object({
   records: z.array(logRecord),
   /** Of the next, older page; null at the end. */
   cursor: z.string().nullable(),
-  /** Records that gave way to newer ones since the account began, and the time of the newest of them; null when none did. */
+  /**
+   * Records that are not here, of all since the account began, and the time of the newest of them; null without any. They gave
+   * way to newer ones, or were never written: a flood was too much, the disk failed, a process could not be heard.
+   */
   dropped: z.object({ records: z.number().int(), untilMs: z.number() }).nullable(),
 });
 export type LogPage = z.infer<typeof logPage>;

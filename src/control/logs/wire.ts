@@ -22,11 +22,11 @@ export function recordOnWire(record: LogRecord): Record<string, unknown> {
   }
 }
 
-/** What a caller must know of records that are not there any more; null when none gave way. */
+/** What a caller must know of records that are not there; null when there are none. */
 export function droppedOnWire({ dropped }: LogPage): string | null {
   if (dropped === null) return null;
   return (
-    `${dropped.records} older records, up to ${iso(dropped.untilMs)}, gave way to newer ones: the account's log is bounded. ` +
+    `${dropped.records} records, up to ${iso(dropped.untilMs)}, are not in the account's log, which is bounded: they gave way to newer ones, or came too fast. ` +
     "Log less or shorter lines, or follow the log while it is written; the bound is the operator's (MAYFLY_LOG_BYTES)."
   );
 }

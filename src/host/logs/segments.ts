@@ -7,7 +7,7 @@ import { z } from "zod";
 import { isAbsent, makeDirectory, openToRead } from "../capsules/files/durable.ts";
 import { Lines, type Block } from "./lines.ts";
 
-/** What gave way to newer lines since the account began, and the time of the newest of it. */
+/** What gave way to newer lines since the account began or was never written down, and the time of the newest of it. */
 export type Dropped = { readonly records: number; readonly untilMs: number };
 
 type Segment = {
@@ -45,7 +45,9 @@ export class Segments {
   #opened: Promise<void> | null = null;
   #segments: Segment[] = [];
   #handle: FileHandle | null = null;
-  #dropped: { records: number; untilMs: number } | null = null;
+  #dropped: Dropped | null = null;
+  /** What the disk says of it. */
+  #told: Dropped | null = null;
   readonly #waiting: Lines;
   readonly #segmentBytes: number;
   #timer: NodeJS.Timeout | undefined;
@@ -76,7 +78,7 @@ export class Segments {
   /** Counts lines that were never seen. */
   lose(records: number): void {
     if (records === 0 || this.#options.maxBytes === 0) return;
-    this.#dropped = { records: (this.#dropped?.records ?? 0) + records, untilMs: this.#options.now() };
+    this.#dropped = sum(this.#dropped, { records, untilMs: this.#options.now() });
   }
 
   /** Resolves once everything taken so far is in its file, or was given up. */
@@ -156,20 +158,20 @@ export class Segments {
       else found.push({ seq: Number(seq), bytes: stats.size, counted: null });
     }
     this.#segments = found;
-    if (told === null) return;
-    const { records, untilMs } = this.#dropped ?? { records: 0, untilMs: 0 };
-    this.#dropped = { records: told.records + records, untilMs: Math.max(told.untilMs, untilMs) };
+    this.#told = told;
+    this.#dropped = sum(told, this.#dropped);
   }
 
   async #write(): Promise<void> {
     this.#hurried = false;
     const blocks = this.#waiting.take();
-    if (this.#closed || blocks.length === 0) return;
+    if (this.#closed || (blocks.length === 0 && this.#dropped === this.#told)) return;
     let written = 0;
     try {
       await this.#open();
       for (; written < blocks.length; written++) await this.#writeBlock(blocks[written] as Block);
       await this.#makeRoom();
+      if (this.#dropped !== this.#told) await this.#tellDropped();
       this.#troubled = false;
     } catch (error) {
       await this.#letGo();
@@ -227,24 +229,32 @@ export class Segments {
 
   async #makeRoom(): Promise<void> {
     let total = this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
-    const before = this.#dropped;
     while (total > this.#options.maxBytes && this.#segments.length > 1) {
       const oldest = this.#segments.shift();
       if (oldest === undefined) break;
       total -= oldest.bytes;
       const { records, newestMs } = oldest.counted ?? countIn(await this.read(oldest.seq, oldest.bytes));
       await rm(join(this.#options.directory, nameOf(oldest.seq)), { force: true });
-      this.#dropped = { records: (this.#dropped?.records ?? 0) + records, untilMs: Math.max(this.#dropped?.untilMs ?? 0, newestMs) };
+      this.#dropped = sum(this.#dropped, { records, untilMs: newestMs });
     }
-    if (this.#dropped !== before) await this.#tellDropped();
   }
 
   async #tellDropped(): Promise<void> {
-    const path = join(this.#options.directory, DROPPED_FILE);
+    const { directory } = this.#options;
+    const path = join(directory, DROPPED_FILE);
+    const dropped = this.#dropped;
+    await makeDirectory(directory, 0o700);
     await rm(`${path}.new`, { force: true });
-    await writeFile(`${path}.new`, JSON.stringify(this.#dropped), { mode: 0o600, flag: "wx" });
+    await writeFile(`${path}.new`, JSON.stringify(dropped), { mode: 0o600, flag: "wx" });
     await rename(`${path}.new`, path);
+    this.#told = dropped;
   }
+}
+
+/** One of them itself where the other has nothing to add. */
+function sum(one: Dropped | null, other: Dropped | null): Dropped | null {
+  if (one === null || other === null) return one ?? other;
+  return { records: one.records + other.records, untilMs: Math.max(one.untilMs, other.untilMs) };
 }
 
 async function namesIn(directory: string): Promise<string[]> {

@@ -72,7 +72,7 @@ describe("Kept records", () => {
       { kind: "exception", ...HEAD, name: "Error", message: "m", stack: null },
     ]);
     assert.deepEqual(body.result_info, { count: 5, cursor: "next" });
-    assert.match(body.messages[0]?.message ?? "", /^12 older records, up to 2026-11-24T12:00:00.123Z, gave way .*MAYFLY_LOG_BYTES/);
+    assert.match(body.messages[0]?.message ?? "", /^12 records, up to 2026-11-24T12:00:00.123Z, .* gave way .*MAYFLY_LOG_BYTES/);
     assert.deepEqual(desk.host.asked.logs.at(-1), { account: tenant.id, worker: "w", limit: 5 });
     desk.host.page = { records: [], cursor: null, dropped: null };
     const empty = await desk.send(`/accounts/${tenant.id}/logs`, { headers: { authorization: `Bearer ${tenant.token}` } });

@@ -1,7 +1,7 @@
 // A log's files on a disk that fails for a while: what failed once must not silence the log, nor cost anything for good.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
@@ -80,5 +80,31 @@ describe("the files of a log", () => {
     await flush();
     assert.equal(await readFile(join(directory, "00000001.ndjson"), "utf8"), `${cut}\n${LINE}\n`);
     assert.equal(segments.dropped?.records, 21);
+  });
+
+  test("know after a restart what was lost though no file gave way", async (t) => {
+    const directory = await place(t);
+    const first = open(t, directory).segments;
+    first.append(LINE, 1);
+    await first.flush();
+    first.lose(3);
+    await first.close(true);
+    const second = open(t, directory).segments;
+    await second.list();
+    assert.deepEqual(second.dropped, { records: 3, untilMs: 1_000 });
+    second.lose(2);
+    second.append(LINE, 1);
+    await second.flush();
+    const third = open(t, directory).segments;
+    await third.list();
+    assert.deepEqual(third.dropped, { records: 5, untilMs: 1_000 });
+  });
+
+  test("of an account that ends say nothing any more of what was lost", async (t) => {
+    const directory = await place(t);
+    const { segments } = open(t, directory);
+    segments.lose(3);
+    await segments.close(false);
+    assert.ok(!existsSync(directory));
   });
 });
