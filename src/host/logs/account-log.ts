@@ -13,6 +13,7 @@ import { HOLD_MS, Joins, type Join } from "./joins.ts";
 import { Minutes } from "./minutes.ts";
 import { Outlet } from "./outlet.ts";
 import { filter, readPage } from "./pages.ts";
+import { Questions } from "./questions.ts";
 import { Segments } from "./segments.ts";
 import { heardEvent, lostEvent, overloadEvent, overloadStopEvent, wants, type TailEvent } from "./tail-event.ts";
 
@@ -57,7 +58,7 @@ export class AccountLog {
   readonly #tails = new Map<Outlet, TailQuery>();
   readonly #turned = new Set<() => void>();
   #listening = 0;
-  #reading: Promise<unknown> = Promise.resolve();
+  readonly #questions = new Questions(() => this.#live());
   #over: "closed" | "ended" | null = null;
   #usedMs: number;
   /** When the last request ended, by the machine's own count of time. */
@@ -124,23 +125,24 @@ export class AccountLog {
     return this.#joins.waiting;
   }
 
-  /** @throws PlatformError account_gone, invalid_input for a cursor of another make */
+  /** @throws PlatformError account_gone, too_many_streams, invalid_input for a cursor of another make */
   page(query: LogQuery): Promise<LogPage> {
-    return this.#inTurn(async () => {
-      await this.#settle();
-      const page = await readPage(this.#segments, query);
-      if (this.#over !== null) throw this.#gone();
+    this.#usedMs = this.#options.now();
+    const read = async (): Promise<LogPage> => {
+      const page = await readPage(this.#segments, query, () => this.#live());
       return { ...page, dropped: this.#segments.dropped };
-    });
+    };
+    return this.#questions.ask(() => this.#settle(), read);
   }
 
-  /** @throws PlatformError account_gone */
+  /** @throws PlatformError account_gone, too_many_streams */
   minutes(sinceMs: number, untilMs: number): Promise<MetricsMinute[]> {
-    return this.#inTurn(async () => {
-      const minutes = await this.#minutes.read(sinceMs, untilMs, this.#options.now());
-      if (this.#over !== null) throw this.#gone();
-      return minutes;
-    });
+    const nowMs = this.#options.now();
+    this.#usedMs = nowMs;
+    return this.#questions.ask(
+      () => Promise.resolve(),
+      () => this.#minutes.read(sinceMs, untilMs, nowMs),
+    );
   }
 
   /** @throws PlatformError quota_exceeded */
@@ -177,7 +179,7 @@ export class AccountLog {
   /** From the call on nothing is written or told; from the return on nothing is under way. */
   async end(): Promise<void> {
     this.#stop("ended");
-    await Promise.all([this.#segments.close(false), this.#minutes.forget(), this.#reading.catch(() => {})]);
+    await Promise.all([this.#segments.close(false), this.#minutes.forget(), this.#questions.settled()]);
   }
 
   #stop(how: "closed" | "ended"): void {
@@ -194,13 +196,8 @@ export class AccountLog {
     return new PlatformError("capsule_failed", { message: "The account was just let go here." });
   }
 
-  /** One reader at a time: an account's questions take no more of this process than one does. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#over !== null) return Promise.reject(this.#gone());
-    this.#usedMs = this.#options.now();
-    const result = this.#reading.then(work);
-    this.#reading = result.catch(() => {});
-    return result;
+  #live(): void {
+    if (this.#over !== null) throw this.#gone();
   }
 
   /** Waits until what was answered before now is in the log, with what the process has to tell of it. */

@@ -61,10 +61,15 @@ function parse(line: string): LogRecord | null {
   }
 }
 
-/** @throws PlatformError invalid_input for a cursor of another make */
+/**
+ * Reads one page.
+ * @param live throws once nothing may be read any more
+ * @throws PlatformError invalid_input for a cursor of another make
+ */
 export async function readPage(
   segments: Segments,
   query: Wanted & Pick<LogQuery, "limit" | "cursor">,
+  live: () => void,
 ): Promise<{ records: LogRecord[]; cursor: string | null }> {
   const from = query.cursor === undefined ? null : readCursor(query.cursor);
   const matches = filter(query);
@@ -73,6 +78,7 @@ export async function readPage(
   let lookedAt = 0;
   for (const segment of (await segments.list()).toReversed()) {
     if (from !== null && segment.seq > from.seq) continue;
+    live();
     const bytes = await segments.read(segment.seq, from?.seq === segment.seq ? Math.min(from.offset, segment.bytes) : segment.bytes);
     let end = bytes.length;
     for (let looked = 1; end > 0; looked++) {
@@ -83,7 +89,9 @@ export async function readPage(
       end = start;
       if (record !== null && matches(record)) records.push(record);
       if (records.length >= query.limit || lookedAt >= MAX_LOOKED_AT_BYTES) return { records, cursor: `${segment.seq}.${end}` };
-      if (looked % LINES_A_TURN === 0) await breathe();
+      if (looked % LINES_A_TURN !== 0) continue;
+      await breathe();
+      live();
     }
   }
   return { records, cursor: null };
