@@ -51,7 +51,7 @@ export class Logs implements Journal, AsyncDisposable {
   }
 
   hear(account: AccountId, mouth: Mouth, ended: AbortSignal, origins: ReadonlyMap<string, Origin>): Listening | null {
-    return this.tails ? this.#of(account).hear(mouth, ended, origins) : null;
+    return this.tails && this.#options.lives(account) ? this.#of(account).hear(mouth, ended, origins) : null;
   }
 
   killed(account: AccountId, fate: Fate): void {
