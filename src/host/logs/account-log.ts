@@ -70,7 +70,7 @@ export class AccountLog {
     const directory = joinPath(options.directory, "logs");
     this.#segments = new Segments({ directory, maxBytes: options.records ? maxBytes : 0, now, onTrouble, after });
     this.#minutes = new Minutes(directory, after);
-    this.#joins = new Joins((entry) => this.#tell(entry));
+    this.#joins = new Joins((entry) => this.#safely(() => this.#tell(entry)));
     this.#usedMs = now();
   }
 
@@ -87,15 +87,19 @@ export class AccountLog {
     this.#usedMs = nowMs;
     this.#passedMs = performance.now();
     const { origin } = passed;
-    if (origin === null || passed.end === "refused") this.#tellPassed(passed, ENDED[passed.end], nowMs);
-    else this.#joins.passed(passed, origin.script, nowMs, this.#listening > 0);
+    this.#safely(() => {
+      if (origin === null || passed.end === "refused") this.#tellPassed(passed, ENDED[passed.end], nowMs);
+      else this.#joins.passed(passed, origin.script, nowMs, this.#listening > 0);
+    });
     if (this.#joins.waiting) this.#options.onWaiting();
   }
 
   /** The account's process was killed: its requests in flight, told of before or within a moment, ended so. */
   killed(fate: Fate): void {
     if (this.#over !== null) return;
-    if (this.#joins.killed(fate) === 0) this.#thrown(fate.reason, null, null, this.#options.now());
+    this.#safely(() => {
+      if (this.#joins.killed(fate) === 0) this.#thrown(fate.reason, null, null, this.#options.now());
+    });
   }
 
   cpu(cpuMs: number): void {
@@ -210,16 +214,22 @@ export class AccountLog {
   async #take(answer: string, origins: ReadonlyMap<string, Origin>): Promise<void> {
     if (this.#over !== null) return;
     const nowMs = this.#options.now();
-    try {
+    this.#safely(() => {
       const { heard, lost } = readBatch(answer, origins, nowMs);
-      for (const one of heard) this.#hear(one, nowMs);
+      for (const one of heard) this.#safely(() => this.#hear(one, nowMs));
       if (lost > 0) this.#lose(lost);
-    } catch (error) {
-      // A bug of ours: it must not end the listening.
-      this.#options.onTrouble(error);
-    }
+    });
     if (this.#joins.waiting) this.#options.onWaiting();
     await this.#segments.settled();
+  }
+
+  /** A bug of ours in what is told must neither end the listening nor, in a timer or at a socket's close, this process. */
+  #safely(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#options.onTrouble(error);
+    }
   }
 
   #lose(events: number): void {

@@ -26,6 +26,8 @@ export type Batch = { readonly heard: readonly Heard[]; readonly lost: number };
 const MAX_EVENTS = 4_000;
 const MAX_LINES = 1_100;
 const MAX_LINE_CHARS = 16_384;
+/** Of values in values in a console call's arguments; what is nested deeper is told as text. */
+const MAX_DEPTH = 64;
 const LEVELS: ReadonlySet<string> = new Set(["log", "info", "warn", "error", "debug"]);
 const RAY = /^[0-9a-f]{16}-MAY$/;
 const OUTCOMES: ReadonlySet<string> = new Set(outcomes.options);
@@ -58,9 +60,15 @@ function render(message: readonly unknown[], stacks: readonly unknown[]): string
   return parts.join(" ").slice(0, MAX_LINE_CHARS);
 }
 
+function isDeep(value: unknown, room: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return room === 0 || Object.values(value).some((part) => isDeep(part, room - 1));
+}
+
 function readLine(value: unknown, nowMs: number): Line {
   const fields = isObject(value) ? value : {};
-  const message = listOf(fields["message"], 256);
+  // Writing out what is nested deeply takes as deep a stack: it is done here, where it may fail, and never again.
+  const message = listOf(fields["message"], 256).map((part) => (isDeep(part, MAX_DEPTH) ? JSON.stringify(part) : part));
   const level = textOf(fields["level"], 16);
   return {
     level: LEVELS.has(level) ? level : "log",

@@ -9,10 +9,14 @@ import fc from "fast-check";
 import type { LogRecord } from "../../../src/capsule/logs.ts";
 import { logRecord } from "../../../src/capsule/logs.ts";
 import { readBatch } from "../../../src/host/logs/batch.ts";
+import { Logs } from "../../../src/host/logs/logs.ts";
 import { heardEvent } from "../../../src/host/logs/tail-event.ts";
+import { systemClock } from "../../../src/kernel/clock.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
+import { createLog, type Log } from "../../../src/kernel/log.ts";
 import { awaitUntil } from "../../fixtures/await-until.ts";
 import { answering, bench, TROUBLE } from "../../fixtures/capsules.ts";
+import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
 import { timely } from "../../fixtures/timely.ts";
 import { loggingHouse, tailing, following } from "./logging-house.ts";
 
@@ -207,6 +211,62 @@ describe("what a process says that was taken over", () => {
     for (const heard of batch.heard) assert.doesNotThrow(() => JSON.stringify(heardEvent(heard, null)));
   });
 
+  test("is text where it is nested deeper than values are kept, and the value itself where it is not", () => {
+    const nested = (levels: number): unknown => JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`);
+    const said = (levels: number) => {
+      const logs = [{ level: "log", message: ["first", { deep: nested(levels) }] }];
+      const { heard, lost } = readBatch(JSON.stringify({ lost: 0, events: [{ service: "w1", logs }] }), origins, Date.now());
+      assert.equal(lost, 0);
+      return heard[0]?.lines[0];
+    };
+    assert.deepEqual(said(63)?.message, ["first", { deep: nested(63) }]);
+    const deep = said(64);
+    assert.deepEqual(deep?.message, ["first", JSON.stringify({ deep: nested(64) })]);
+    assert.equal(deep.text, `first ${JSON.stringify({ deep: nested(64) })}`);
+  });
+
+  test("never ends this process, though telling of it fails", async () => {
+    const troubles: unknown[] = [];
+    await using directory = await temporaryDirectory("logs");
+    const account = newAccountId();
+    const log = { ...createLog("test", "silent"), error: (entry: { err: unknown }) => void troubles.push(entry.err) } as unknown as Log;
+    await using logs = new Logs({
+      accountsDirectory: directory.path,
+      mode: "full",
+      maxBytes: 65_536,
+      clock: systemClock,
+      log,
+      lives: () => true,
+    });
+    const tail = logs.tail({ account, worker: "mine" });
+    const of = {
+      account,
+      origin: { script: "mine", version: "v" },
+      method: "GET",
+      url: "http://x/",
+      address: "",
+      status: 0,
+      wallMs: 1,
+      cpuMs: null,
+    };
+    // No such head leaves the edge.
+    const head = "GET / HTTP/1.1\r\nmayfly-cf-blob: {no JSON\r\n\r\n";
+    const lost = (ray: string): void => logs.passed({ ...of, ray, head, end: "lost" });
+    lost("0000000000000001-MAY");
+    logs.killed(account, { outcome: "exceededCpu", reason: "It hung." });
+    assert.equal(troubles.length, 1, "at a kill");
+    lost("0000000000000002-MAY");
+    assert.equal(troubles.length, 2, "at a request's end");
+    await sleep(1_100);
+    lost("0000000000000003-MAY");
+    await awaitUntil(() => troubles.length === 3, { what: "the trouble of a tick" });
+    lost("0000000000000004-MAY");
+    await logs.close(account);
+    assert.equal(troubles.length, 4, "at the close");
+    assert.ok(troubles.every((error) => error instanceof SyntaxError));
+    tail.destroy();
+  });
+
   test("is read no further than its bound, and asked for no more often than at a pace", async (t) => {
     await using b = await bench();
     let calls = 0;
@@ -228,7 +288,9 @@ describe("what a process says that was taken over", () => {
     t.after(() => server.close());
     const ended = new AbortController();
     const agent = new Agent({ keepAlive: true });
-    b.logs.hear(newAccountId(), { socketPath, agent }, ended.signal, origins);
+    const { account } = await b.deploy(answering('"x"'));
+    assert.equal(b.logs.hear(newAccountId(), { socketPath, agent }, ended.signal, origins), null, "nobody lives there");
+    b.logs.hear(account, { socketPath, agent }, ended.signal, origins);
     await sleep(1_500);
     ended.abort();
     agent.destroy();
