@@ -101,6 +101,9 @@ export type TailQuery = z.infer<typeof tailQuery>;
 export const metricsQuery = z.object({ account: accountId, sinceMs: z.number(), untilMs: z.number() });
 export type MetricsQuery = z.infer<typeof metricsQuery>;
 
+/** In a Worker's place: all those beyond the 64 that one minute tells apart. No Worker can have the name. */
+export const OTHER_WORKERS = "(others)";
+
 /** One minute of one Worker, or of the account's process as a whole (`worker` null: CPU alone). */
 export const metricsMinute = z.object({
   /** Its beginning. */

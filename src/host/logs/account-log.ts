@@ -69,7 +69,7 @@ export class AccountLog {
     const { after, maxBytes, now, onTrouble } = options;
     const directory = joinPath(options.directory, "logs");
     this.#segments = new Segments({ directory, maxBytes: options.records ? maxBytes : 0, now, onTrouble, after });
-    this.#minutes = new Minutes(directory, after);
+    this.#minutes = new Minutes(directory, after, onTrouble);
     this.#joins = new Joins((entry) => this.#safely(() => this.#tell(entry)));
     this.#usedMs = now();
   }

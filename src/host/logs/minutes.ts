@@ -1,9 +1,10 @@
-// How an account did, minute by minute: counts, times as a histogram whose buckets are 5 % apart, CPU of the process.
-// The current minute is in memory; earlier ones are lines of a file, those of the last day and no more.
+// How an account did, minute by minute: counts, times as a histogram whose buckets are 10 % apart and tell a time to within
+// 5 %, CPU of the process. The current minute is in memory, as are some that could not be written; earlier ones are lines of
+// a file, those of the last day and no more.
 import { constants } from "node:fs";
-import { lstat, open, rename, rm, writeFile } from "node:fs/promises";
+import { open, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { MetricsMinute } from "../../capsule/logs.ts";
+import { OTHER_WORKERS, type MetricsMinute } from "../../capsule/logs.ts";
 import { isAbsent, makeDirectory, openToRead } from "../capsules/files/durable.ts";
 
 const MINUTE_MS = 60_000;
@@ -11,8 +12,10 @@ const KEPT_MS = 1_440 * MINUTE_MS;
 const FILE = "minutes.ndjson";
 /** Beyond it the file is written anew without what is too old. */
 const MAX_FILE_BYTES = 2_097_152;
-/** Workers told apart in one minute; more are one row of their own. */
+/** Workers told apart in one minute; all others are one row, named OTHER_WORKERS. */
 const MAX_WORKERS = 64;
+/** Rows that wait for the disk to take them again; the oldest go first. */
+const MAX_UNWRITTEN = 1_024;
 const STEP = Math.log(1.1);
 /** Bucket 0 ends here. */
 const LEAST_MS = 0.05;
@@ -70,29 +73,37 @@ export class Minutes {
   #atMs = 0;
   readonly #workers = new Map<string, Counts>();
   #cpuMs = 0;
+  /** Of minutes that are over, oldest first. */
+  #unwritten: Row[] = [];
   #writing: Promise<void>;
+  readonly #onTrouble: (error: unknown) => void;
+  /** Whether the last write failed: told once, not at each. */
+  #troubled = false;
 
   /**
    * @param directory `logs` in the account's directory; made when something is written, never its parent
    * @param after what must be over before it is touched
    */
-  constructor(directory: string, after: Promise<void>) {
+  constructor(directory: string, after: Promise<void>, onTrouble: (error: unknown) => void) {
     this.#directory = directory;
     this.#writing = after;
+    this.#onTrouble = onTrouble;
   }
 
   count(worker: string, nowMs: number, wallMs: number, failed: boolean): void {
     this.#turn(nowMs);
-    let counts = this.#workers.get(worker);
-    if (counts === undefined) {
-      if (this.#workers.size >= MAX_WORKERS) return;
-      counts = { requests: 0, errors: 0, buckets: new Uint32Array(BUCKETS) };
-      this.#workers.set(worker, counts);
-    }
+    const counts = this.#workers.get(worker) ?? this.#begin(worker);
     counts.requests++;
     if (failed) counts.errors++;
     const bucket = bucketOf(wallMs);
     counts.buckets[bucket] = (counts.buckets[bucket] ?? 0) + 1;
+  }
+
+  #begin(worker: string): Counts {
+    const row = this.#workers.size >= MAX_WORKERS ? OTHER_WORKERS : worker;
+    const counts = this.#workers.get(row) ?? { requests: 0, errors: 0, buckets: new Uint32Array(BUCKETS) };
+    this.#workers.set(row, counts);
+    return counts;
   }
 
   /** CPU that the process used since it was last told. */
@@ -112,13 +123,22 @@ export class Minutes {
   forget(): Promise<void> {
     this.#workers.clear();
     this.#cpuMs = 0;
+    this.#unwritten = [];
     return this.#writing;
   }
 
   /** Oldest first. */
   async read(sinceMs: number, untilMs: number, nowMs: number): Promise<MetricsMinute[]> {
-    await this.#writing;
-    const rows = merge([...(await this.#rows()), ...this.#current()]);
+    // In turn with the writes: no row is on its way from memory to the file meanwhile.
+    const reading = this.#writing.then(async () => {
+      const held = [...this.#unwritten, ...this.#current()];
+      return merge([...(await this.#rows()), ...held]);
+    });
+    this.#writing = reading.then(
+      () => undefined,
+      () => undefined,
+    );
+    const rows = await reading;
     const from = Math.max(sinceMs, nowMs - KEPT_MS);
     return rows
       .filter(({ atMs }) => atMs + MINUTE_MS > from && atMs <= untilMs)
@@ -148,25 +168,28 @@ export class Minutes {
   }
 
   #put(): void {
-    const rows = this.#current();
+    this.#unwritten.push(...this.#current());
+    this.#unwritten.splice(0, this.#unwritten.length - MAX_UNWRITTEN);
     this.#workers.clear();
     this.#cpuMs = 0;
-    if (rows.length === 0) return;
-    const text = rows.map((row) => `${JSON.stringify(row)}\n`).join("");
-    this.#writing = this.#writing.then(() => this.#append(text)).catch(() => {});
+    this.#writing = this.#writing.then(() => this.#write());
   }
 
-  async #append(text: string): Promise<void> {
-    await makeDirectory(this.#directory, 0o700);
-    const path = join(this.#directory, FILE);
-    const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
-    const handle = await open(path, flags, 0o600);
+  async #write(): Promise<void> {
+    const rows = new Set(this.#unwritten);
+    if (rows.size === 0) return;
     try {
-      await handle.writeFile(text);
-    } finally {
-      await handle.close();
+      const path = join(this.#directory, FILE);
+      await makeDirectory(this.#directory, 0o700);
+      const bytes = await append(path, [...rows].map((row) => `${JSON.stringify(row)}\n`).join(""));
+      this.#unwritten = this.#unwritten.filter((row) => !rows.has(row));
+      if (bytes > MAX_FILE_BYTES) await this.#shorten(path);
+      this.#troubled = false;
+    } catch (error) {
+      // Without its directory the account is being erased, or was never here. The next minute tries again.
+      if (!isAbsent(error) && !this.#troubled) this.#onTrouble(error);
+      this.#troubled = true;
     }
-    if ((await lstat(path)).size > MAX_FILE_BYTES) await this.#shorten(path);
   }
 
   async #shorten(path: string): Promise<void> {
@@ -202,5 +225,23 @@ export class Minutes {
         return [];
       }
     });
+  }
+}
+
+/** Appends all of the text or nothing of it. Answers how long the file is now. */
+async function append(path: string, text: string): Promise<number> {
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+  const handle = await open(path, flags, 0o600);
+  try {
+    const { size } = await handle.stat();
+    try {
+      await handle.writeFile(text);
+    } catch (error) {
+      await handle.truncate(size).catch(() => {});
+      throw error;
+    }
+    return size + Buffer.byteLength(text);
+  } finally {
+    await handle.close();
   }
 }

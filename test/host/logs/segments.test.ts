@@ -1,17 +1,15 @@
 // A log's files on a disk that fails for a while: what failed once must not silence the log, nor cost anything for good.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import { Segments } from "../../../src/host/logs/segments.ts";
+import { limitFiles } from "../../fixtures/file-limit.ts";
 import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
 
 const LINE = '{"kind":"console","atMs":1}';
 
-/** No file may grow past this, for this process: what a full disk does, without filling one. */
-const limitFiles = (bytes: number | "unlimited"): void => void execFileSync("prlimit", ["--pid", String(process.pid), `--fsize=${bytes}:`]);
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
 async function place(t: TestContext): Promise<string> {
@@ -67,14 +65,12 @@ describe("the files of a log", () => {
       segments.append(LINE, 1);
       await segments.flush();
     };
-    limitFiles(cut.length);
-    try {
+    {
+      using _full = limitFiles(cut.length);
       await flush();
       const before = descriptors();
       for (let at = 0; at < 20; at++) await flush();
       assert.equal(descriptors(), before);
-    } finally {
-      limitFiles("unlimited");
     }
     assert.equal(troubles.length, 1, "the operator is told once");
     await flush();
