@@ -1,7 +1,6 @@
 // Records as server-sent events. The reader's pace is host's pace; whichever side goes first takes the other along.
 // Source: WHATWG HTML §9.2.
-import { PassThrough, Readable } from "node:stream";
-import { type ReadableStream, ByteLengthQueuingStrategy } from "node:stream/web";
+import { PassThrough, type Readable } from "node:stream";
 import { followLine } from "../../capsule/logs.ts";
 import { iso } from "../../kernel/clock.ts";
 import { drained } from "./drained.ts";
@@ -33,6 +32,26 @@ export type EventStreamOptions = {
   /** The source broke, or said what is no record. */
   readonly onFault: (error: unknown) => void;
 };
+
+/**
+ * Readable.toWeb would not do: cancelled in the turn in which it was made it still enqueues, and throws where nobody
+ * catches. Here nothing is read before it is asked for, and what fails then fails the reader's promise.
+ */
+function bodyOf(out: PassThrough): ReadableStream<Uint8Array> {
+  const chunks = out[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const next = await chunks.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel: () => void out.destroy(),
+    },
+    // The stream before it holds as much as may wait.
+    { highWaterMark: 0 },
+  );
+}
 
 const frame = (event: string, data: unknown, id?: string): string =>
   `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
@@ -87,6 +106,5 @@ export function openEventStream({ source, isOver, whyEnded, hangUp, onClosed, on
   // The headers leave with it, so that a client knows that it is connected before anything happens.
   out.write(": connected\n\n");
   void run();
-  const body = Readable.toWeb(out, { strategy: new ByteLengthQueuingStrategy({ highWaterMark: BUFFER_BYTES }) });
-  return { body: body as ReadableStream<Uint8Array>, end };
+  return { body: bodyOf(out), end };
 }

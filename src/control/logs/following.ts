@@ -62,7 +62,7 @@ export function openFollowing({ host, watch, log }: FollowingOptions): Following
         onClosed: () => void owned.disposeAsync(),
         onFault: (err) => log.warn({ err }, "a stream of records from host broke"),
       });
-      return new Response(place.stream.body as ReadableStream, { headers: HEADERS });
+      return new Response(place.stream.body, { headers: HEADERS });
     },
     stop: () => {
       isStopped = true;
