@@ -102,6 +102,11 @@ export function createApi(options: ApiOptions): Hono<Env> {
     } catch (error) {
       response = render(error, context, ray, options);
     }
+    // Hono calls a GET's handler for HEAD and forgets the body: a stream would go on with nobody to end it.
+    if (context.req.method === "HEAD" && response.body) {
+      await response.body.cancel();
+      response = new Response(null, response);
+    }
     response.headers.set("cf-ray", ray);
     options.observe(`${route.method} ${route.path}`, response.status, performance.now() - startedAt);
     return response;

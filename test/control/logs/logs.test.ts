@@ -252,6 +252,21 @@ describe("A stream of records", () => {
     await awaitUntil(async () => (await follow(tenant)).status === 200, { what: "the place is free" });
   });
 
+  test("takes no place for HEAD, which is answered without a body", async () => {
+    const tenant = await desk.tenant();
+    const headers = { authorization: `Bearer ${tenant.token}` };
+    for (let n = 0; n < STREAMS_PER_ACCOUNT + 2; n++) {
+      const answer = await desk.send(`/accounts/${tenant.id}/logs?follow=true`, { method: "HEAD", headers });
+      assert.deepEqual([answer.status, answer.headers.get("content-type"), await answer.text()], [200, "text/event-stream", ""]);
+      await awaitUntil(() => lastFollow().stream.destroyed, { what: "host's stream is let go" });
+    }
+    const events = await follow(tenant);
+    assert.equal(events.status, 200);
+    events.asked.destroy();
+    const kept = await desk.send(`/accounts/${tenant.id}/logs`, { method: "HEAD", headers });
+    assert.deepEqual([kept.status, await kept.text()], [200, ""]);
+  });
+
   test("does not fill the memory for a client that does not read, and is cut when its account ends", async () => {
     const tenant = await desk.tenant();
     const events = await follow(tenant);
