@@ -5,6 +5,7 @@ import { newId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
 import { renderPage, seeOther, type Html } from "../http/page.ts";
 import type { PageRoute, Visit } from "../http/site.ts";
+import { createAttempts, TOKEN_BY_PERSON, type Attempts } from "../people/attempts.ts";
 import { visitorOf } from "../people/passkey-pages.ts";
 import type { People } from "../people/people.ts";
 import type { Person } from "../people/person.ts";
@@ -25,6 +26,8 @@ export type AccountPagesOptions = {
   readonly url: URL;
   readonly log: Log;
 };
+
+type Office = AccountPagesOptions & { readonly attempts: Attempts };
 
 /** What a person owns, youngest claim first; null where that is nothing. */
 export async function ownedBy(
@@ -47,20 +50,24 @@ async function accountPage(options: AccountPagesOptions, person: Person, account
     drawn: newId(),
     refused,
   });
-  return renderPage({ title: account.subdomain, body, status: refused?.error.status ?? 200 }, visitorOf(person));
+  const { status = 200, retryAfterSeconds } = refused?.error ?? {};
+  return renderPage(
+    { title: account.subdomain, body, status, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) },
+    visitorOf(person),
+  );
 }
 
 /** The page again, for a refusal that its reader can mend there; anything else goes on as it is. */
 function again(options: AccountPagesOptions, person: Person, account: Account, form: Refused["form"], draft: Refused["draft"]) {
   return (error: unknown): Promise<Response> => {
-    const mendable = ["invalid_input", "token_limit", "precondition_failed"];
+    const mendable = ["invalid_input", "token_limit", "precondition_failed", "too_many_tries"];
     if (!(error instanceof PlatformError) || !mendable.includes(error.code)) throw error;
     return accountPage(options, person, account, { form, error, draft });
   };
 }
 
-async function makeToken(options: AccountPagesOptions, person: Person, account: Account, { form }: Visit): Promise<Response> {
-  const { ownerTokens, url } = options;
+async function makeToken({ ownerTokens, url, attempts }: Office, person: Person, account: Account, { form }: Visit): Promise<Response> {
+  attempts.spend(TOKEN_BY_PERSON, person.id);
   const made = await ownerTokens.make({ account: account.id, person: person.id }, form);
   const body = madeBody({ ...made, account, token: made.secret, apiUrl: `${url.origin}/client/v4` });
   return renderPage({ title: "A new token", body }, visitorOf(person));
@@ -87,7 +94,8 @@ async function endAccount(options: AccountPagesOptions, person: Person, account:
   return renderPage({ title: "The account has ended", body: endedBody(account, endedAt, erased) }, visitorOf(person));
 }
 
-export function accountRoutes(options: AccountPagesOptions): PageRoute[] {
+export function accountRoutes(given: AccountPagesOptions): PageRoute[] {
+  const options: Office = { ...given, attempts: createAttempts(given.store.clock) };
   const { people, ownerTokens } = options;
   const owned =
     (handle: (person: Person, account: Account, visit: Visit) => Promise<Response>): PageRoute["handle"] =>

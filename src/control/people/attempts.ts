@@ -16,6 +16,9 @@ export const SIGN_UP_BY_ADDRESS: Limit = { name: "sign-up address", max: 60, win
 /** Adding: a person who is signed in. */
 export const PASSKEY_BY_PERSON: Limit = { name: "passkey person", max: 30, windowMs: 10 * MINUTE_MS };
 
+/** Making a token: the owner of an account. */
+export const TOKEN_BY_PERSON: Limit = { name: "token person", max: 60, windowMs: 10 * MINUTE_MS };
+
 type Window = { count: number; readonly endsAt: number };
 
 export type Attempts = {

@@ -18,6 +18,10 @@ import type { TokenUses } from "./uses.ts";
 export const LIVE_TOKENS_MAX = 50;
 export const TOKEN_NAME_MAX = 100;
 const OVER_SHOWN = 20;
+/** Rows of the owner's tokens that work no more; the trail keeps the deeds of all. */
+export const OVER_KEPT = 200;
+/** SQLite takes no offset without a limit. */
+const ALL_ROWS = 1_000_000;
 const HOUR_MS = 3_600_000;
 
 export const LIVES = {
@@ -110,8 +114,8 @@ function reader({ store, uses }: Pick<OwnerTokensOptions, "store" | "uses">) {
       .where("epoch", "=", account.auth_epoch)
       .where("ended_at", "is", null)
       .where((or) => or.or([or("expires_at", "is", null), or("expires_at", ">", store.clock.now())]));
-  const over = (account: Account) =>
-    store.db
+  const over = (db: Tx | Store["db"], account: Account) =>
+    db
       .selectFrom("tokens")
       .where("account_id", "=", account.id)
       .where((or) =>
@@ -126,10 +130,16 @@ function reader({ store, uses }: Pick<OwnerTokensOptions, "store" | "uses">) {
       const counted = living(tx, account).select((of) => of.fn.countAll<number>().as("count"));
       return (await counted.executeTakeFirstOrThrow()).count;
     },
+    /** Deletes the oldest of those that are over, but the agent's, whose holder is told of the claim by it. */
+    prune: async (tx: Tx, account: Account): Promise<void> => {
+      const ofPerson = over(tx, account).where("person_id", "is not", null);
+      const old = ofPerson.select("id").orderBy("created_at", "desc").orderBy("id").limit(ALL_ROWS).offset(OVER_KEPT);
+      await tx.deleteFrom("tokens").where("id", "in", old).execute();
+    },
     live: async (account: Account): Promise<TokenLine[]> =>
       (await living(store.db, account).selectAll().orderBy("created_at", "desc").orderBy("id").execute()).map(line),
     over: async (account: Account): Promise<TokenLine[]> =>
-      (await over(account).selectAll().orderBy("created_at", "desc").orderBy("id").limit(OVER_SHOWN).execute()).map(line),
+      (await over(store.db, account).selectAll().orderBy("created_at", "desc").orderBy("id").limit(OVER_SHOWN).execute()).map(line),
   };
 }
 
@@ -172,6 +182,7 @@ async function make(deeds: Deeds, owner: Owner, form: Readonly<Record<string, st
     if ((await read.count(tx, account)) >= LIVE_TOKENS_MAX) {
       throw new PlatformError("token_limit", { message: `This account has ${LIVE_TOKENS_MAX} tokens, and can have no more.` });
     }
+    await read.prune(tx, account);
     const { secret } = await tokens.issue(tx, {
       id,
       account: account.id,

@@ -6,6 +6,7 @@ import { onBothDatabases, openBench, type Bench } from "../../fixtures/databases
 import { ADA, FormBrowser, tokenIn, type Answer } from "../../fixtures/form-browser.ts";
 import { addWorker, openPages, type Pages } from "../../fixtures/pages.ts";
 import type { Account } from "../../../src/control/store/store.ts";
+import { OVER_KEPT } from "../../../src/control/tokens/owner-tokens.ts";
 
 const EVE = { name: "Eve", email: "eve@example.com", password: "battery staple" };
 
@@ -137,6 +138,26 @@ onBothDatabases("the page of an account", {
     assert.ok(over.every((line) => line.endedAtMs !== null || (line.expiresAtMs ?? Infinity) <= bench.clock.now()));
   },
 
+  "keeps rows of the youngest 200 tokens that are over, the agent's, and those that live": async (bench) => {
+    await using pages = await openPages(bench);
+    const { account } = await owner(pages);
+    const person = (await bench.store.db.selectFrom("person").select("id").executeTakeFirstOrThrow()).id;
+    const by = { account: account.id, person };
+    const ask = () => pages.ownerTokens.make(by, { form: newId(), name: "one of many", grant: "read", life: "never" });
+    for (let made = 0; made < 205; made++) {
+      bench.clock.advance(1);
+      const { token } = await pages.tokens.lookUp((await ask()).secret);
+      await pages.ownerTokens.end(by, token);
+    }
+    const last = await ask();
+    const rows = await bench.store.db.selectFrom("tokens").select(["person_id", "ended_at", "created_at"]).execute();
+    const over = rows.filter(({ person_id, ended_at }) => person_id !== null && ended_at !== null);
+    assert.deepEqual([rows.length, over.length], [203, OVER_KEPT], "with the agent's, the claim's and the last");
+    assert.equal(Math.min(...over.map(({ created_at }) => created_at)), bench.clock.now() - 199);
+    assert.equal((await pages.tokens.lookUp(last.secret)).account, account.id);
+    assert.equal((await deeds(bench, account)).filter((deed) => deed === "token:issue done").length, 206, "the trail keeps all");
+  },
+
   "a NUL in a path or a field is refused with the field's name, before any query": async (bench) => {
     await using pages = await openPages(bench);
     const ada = await owner(pages);
@@ -187,6 +208,19 @@ onBothDatabases("the page of an account", {
 });
 
 describe("the page of an account", () => {
+  test("sixty tokens are made in ten minutes, and then the page says how long to wait, with what was filled in", async () => {
+    await using bench = await openBench(null);
+    await using pages = await openPages(bench);
+    const ada = await owner(pages);
+    for (let made = 0; made < 60; made++) await make(ada, { grant: "none" });
+    const refused = await make(ada, { name: "kept name" });
+    assert.equal(refused.status, 429);
+    assert.ok(Number(refused.headers.get("retry-after")) > 500);
+    assert.match(refused.text, /Too many tries; wait 10 minutes[\s\S]*value="kept name"/);
+    bench.clock.advance(600_001);
+    assert.equal((await make(ada)).status, 200);
+  });
+
   test("a form that is sent again makes no second token and shows none", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
