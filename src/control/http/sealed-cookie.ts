@@ -16,7 +16,7 @@ export type SealedCookie = {
 export type SealedCookieOptions = {
   readonly keys: Keys;
   readonly clock: Clock;
-  /** The public origin: on TLS the cookie is Secure. */
+  /** The public origin: on TLS the cookie is Secure, and where its path allows bound to the host alone. */
   readonly url: URL;
   readonly name: string;
   /** The only path that gets it. */
@@ -26,7 +26,9 @@ export type SealedCookieOptions = {
 
 export function sealedCookie({ keys, clock, url, name, path, maxAgeSeconds }: SealedCookieOptions): SealedCookie {
   const secure = url.protocol === "https:";
-  const cookie = secure ? `__Secure-${name}` : name;
+  // Only a cookie of every path can be bound to the host by its name; RFC 6265bis §4.1.3.
+  const prefix = path === "/" ? "__Host-" : "__Secure-";
+  const cookie = secure ? `${prefix}${name}` : name;
   const key = new Uint8Array(hkdfSync("sha256", keys.signing("sign-in"), "", `cookie ${name}`, 32));
   return {
     set: async (value) => {

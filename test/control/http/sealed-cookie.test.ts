@@ -7,11 +7,11 @@ import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
 
 const SECRET = "mfc_something-secret";
 
-async function jar(origin: string, name = "mayfly_claim") {
+async function jar(origin: string, name = "mayfly_claim", path = "/claim") {
   const directory = await temporaryDirectory("cookie");
   const clock = testClock();
   const keys = openKeys({ data: directory.path, masterKey: "00".repeat(32) });
-  const cookie = sealedCookie({ keys, clock, url: new URL(origin), name, path: "/claim", maxAgeSeconds: 1800 });
+  const cookie = sealedCookie({ keys, clock, url: new URL(origin), name, path, maxAgeSeconds: 1800 });
   return { cookie, clock, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
 }
 
@@ -32,6 +32,14 @@ describe("a sealed cookie", () => {
       await tls.cookie.set(SECRET),
       /^__Secure-mayfly_claim=[\w.-]+; Max-Age=1800; Path=\/claim; HttpOnly; SameSite=Lax; Secure$/,
     );
+  });
+
+  test("of every path is bound by its name to the host, where there is TLS", async () => {
+    await using tls = await jar("https://mayfly.example", "mayfly_passkey", "/");
+    const header = await tls.cookie.set(SECRET);
+    assert.match(header, /^__Host-mayfly_passkey=[\w.-]+; Max-Age=1800; Path=\/; HttpOnly; SameSite=Lax; Secure$/);
+    assert.equal(await tls.cookie.read(sent(header)), SECRET);
+    assert.equal(await tls.cookie.read(sent(header.replace("__Host-", "__Secure-"))), null, "nor is it taken by a weaker name");
   });
 
   test("is nothing when it is late, changed, or another cookie's", async () => {

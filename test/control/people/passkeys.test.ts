@@ -282,10 +282,10 @@ describe("passkeys", () => {
     for (const [url, rpId] of Object.entries(expected)) assert.equal(relyingParty(new URL(url))?.id ?? null, rpId, url);
   });
 
-  test("on TLS the challenge's cookie is for TLS alone, and no page's script can read it", async () => {
+  test("on TLS the challenge's cookie is for TLS and this host alone, and no page's script can read it", async () => {
     await using bench = await openBench(null);
     const { cookie } = await open(bench, "https://mayfly.example").passkeys.signInOptions();
-    assert.match(cookie, /^__Secure-mayfly_passkey=[^;]+; Max-Age=300; Path=\/; HttpOnly; SameSite=Lax; Secure$/);
+    assert.match(cookie, /^__Host-mayfly_passkey=[^;]+; Max-Age=300; Path=\/; HttpOnly; SameSite=Lax; Secure$/);
   });
 
   test("what is asked names nobody's passkeys, and wants one that the device finds by itself", async () => {
