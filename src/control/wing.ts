@@ -10,10 +10,10 @@ import { PlatformError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
 import { createCapsuleControl } from "./accounts/capsule-control.ts";
 import { followCapsuleEvents } from "./accounts/capsule-events.ts";
-import { createClaimPages } from "./accounts/claim-pages.ts";
 import { createClaims, type Claims } from "./accounts/claim.ts";
 import { createEnding } from "./accounts/ending.ts";
 import { identityRoutes } from "./accounts/identity-routes.ts";
+import { createPages } from "./accounts/pages.ts";
 import { provisioningRoutes } from "./accounts/provisioning.ts";
 import { startReaper, sweepKeys, type Reaper } from "./accounts/reaper.ts";
 import { createAdmission } from "./admission/admission.ts";
@@ -187,7 +187,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     origin: url.origin,
     log,
   });
-  const pages = createClaimPages({
+  const pages = createPages({
     store,
     keys,
     claims,

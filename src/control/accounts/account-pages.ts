@@ -6,7 +6,6 @@ import type { Log } from "../../kernel/log.ts";
 import { renderPage, seeOther, type Html } from "../http/page.ts";
 import type { PageRoute, Visit } from "../http/site.ts";
 import { createAttempts, TOKEN_BY_PERSON, type Attempts } from "../people/attempts.ts";
-import { visitorOf } from "../people/passkey-pages.ts";
 import type { People } from "../people/people.ts";
 import type { Person } from "../people/person.ts";
 import type { Account, Store } from "../store/store.ts";
@@ -51,10 +50,7 @@ async function accountPage(options: AccountPagesOptions, person: Person, account
     refused,
   });
   const { status = 200, retryAfterSeconds } = refused?.error ?? {};
-  return renderPage(
-    { title: account.subdomain, body, status, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) },
-    visitorOf(person),
-  );
+  return renderPage({ title: account.subdomain, body, status, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) }, person);
 }
 
 /** The page again, for a refusal that its reader can mend there; anything else goes on as it is. */
@@ -70,7 +66,7 @@ async function makeToken({ ownerTokens, url, attempts }: Office, person: Person,
   attempts.spend(TOKEN_BY_PERSON, person.id);
   const made = await ownerTokens.make({ account: account.id, person: person.id }, form);
   const body = madeBody({ ...made, account, token: made.secret, apiUrl: `${url.origin}/client/v4` });
-  return renderPage({ title: "A new token", body }, visitorOf(person));
+  return renderPage({ title: "A new token", body }, person);
 }
 
 async function endAccount(options: AccountPagesOptions, person: Person, account: Account, { form }: Visit): Promise<Response> {
@@ -91,7 +87,7 @@ async function endAccount(options: AccountPagesOptions, person: Person, account:
       return false;
     },
   );
-  return renderPage({ title: "The account has ended", body: endedBody(account, endedAt, erased) }, visitorOf(person));
+  return renderPage({ title: "The account has ended", body: endedBody(account, endedAt, erased) }, person);
 }
 
 export function accountRoutes(given: AccountPagesOptions): PageRoute[] {

@@ -1,26 +1,19 @@
 // The claim as a person sees it. The link's secret comes from the fragment by one POST, lives in a sealed cookie
 // for half an hour, and is in no address; the owner's token is in one answer and nowhere else.
-import type { Context, Hono } from "hono";
 import { ERRORS, PlatformError } from "../../kernel/errors.ts";
-import type { Log } from "../../kernel/log.ts";
-import type { Env } from "../http/api.ts";
 import { renderPage, seeOther } from "../http/page.ts";
 import { sealedCookie, type SealedCookie } from "../http/sealed-cookie.ts";
-import { createSite, type PageRoute, type Visit } from "../http/site.ts";
+import type { PageRoute, Visit } from "../http/site.ts";
 import type { Keys } from "../keys/keys.ts";
 import { enter, entryForms, waysOf, type Problem, type Way } from "../people/entry.ts";
 import { linkRoutes } from "../people/link-page.ts";
-import { peoplePages } from "../people/pages.ts";
-import { passkeyScripts, visitorOf } from "../people/passkey-pages.ts";
+import { passkeyScripts } from "../people/passkey-pages.ts";
 import type { People } from "../people/people.ts";
 import type { Person } from "../people/person.ts";
 import type { Account, Store } from "../store/store.ts";
-import type { OwnerTokens } from "../tokens/owner-tokens.ts";
-import { accountRoutes, ownedBy } from "./account-pages.ts";
 import type { Claims } from "./claim.ts";
 import { claimedBody, offerBody, ownedBody, refusalBody, strangerBody, type ClaimRefusal, type ToldTask } from "./claim-views.ts";
-import type { Ending } from "./ending.ts";
-import { createHoldings, type Holdings } from "./holdings.ts";
+import type { Holdings } from "./holdings.ts";
 
 const LINK_SECONDS = 1800;
 
@@ -29,19 +22,12 @@ export type ClaimPagesOptions = {
   readonly keys: Keys;
   readonly claims: Claims;
   readonly people: People;
-  readonly ownerTokens: OwnerTokens;
-  readonly ending: Ending;
+  readonly holdingsOf: (account: Account) => Promise<Holdings>;
   /** Public origin of API and pages. */
   readonly url: URL;
-  /** Turns a host label into the URL at which a Worker answers. */
-  readonly urlOf: (label: string) => string;
-  /** What an agent runs, one command a line, as start prints it. */
-  readonly agentLines: readonly string[];
-  readonly addressOf: (context: Context<Env>) => string;
-  readonly log: Log;
 };
 
-type Desk = ClaimPagesOptions & { readonly cookie: SealedCookie; readonly holdingsOf: (account: Account) => Promise<Holdings> };
+type Desk = ClaimPagesOptions & { readonly cookie: SealedCookie };
 
 function taskOf(keys: Keys, account: Account): ToldTask | null {
   return account.task_sealed && (JSON.parse(keys.openFor(account.id, "task", account.task_sealed)) as ToldTask);
@@ -52,9 +38,9 @@ const KINDS = { unknown: "claim_unknown", taken: "claim_taken", late: "claim_lat
 async function refuse(desk: Desk, code: ClaimRefusal, account: Account | undefined, person: Person | null): Promise<Response> {
   if (code === "claim_taken" && account && person && account.owner_id === person.id) {
     const body = ownedBody(account, await desk.holdingsOf(account));
-    return renderPage({ title: "This account is yours", body }, visitorOf(person));
+    return renderPage({ title: "This account is yours", body }, person);
   }
-  return renderPage({ ...refusalBody(code, person !== null), status: ERRORS[code].status }, visitorOf(person));
+  return renderPage({ ...refusalBody(code, person !== null), status: ERRORS[code].status }, person);
 }
 
 /** The page of the account behind the link, as far as the visitor may see it. */
@@ -78,7 +64,7 @@ async function accountPage(desk: Desk, visit: Visit, again: { problem?: Problem;
   }
   const notice = again.notice === undefined ? null : `${again.notice.message} ${again.notice.next}`;
   const body = offerBody({ ...waiting, account, person, holdings: await desk.holdingsOf(account), notice });
-  return renderPage({ ...frame, title: "Claim this account?", body }, visitorOf(person));
+  return renderPage({ ...frame, title: "Claim this account?", body }, person);
 }
 
 const changedLink = (): PlatformError =>
@@ -105,7 +91,7 @@ async function confirm(desk: Desk, visit: Visit): Promise<Response> {
       apiUrl: `${desk.url.origin}/client/v4`,
       holdings,
     });
-    return await renderPage({ title: "The account is yours", body }, visitorOf(person));
+    return await renderPage({ title: "The account is yours", body }, person);
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
     if (error.code === "claim_limit") return accountPage(desk, visit, { notice: error });
@@ -114,8 +100,11 @@ async function confirm(desk: Desk, visit: Visit): Promise<Response> {
   }
 }
 
-function claimRoutes(desk: Desk): PageRoute[] {
-  const { people, cookie } = desk;
+export function claimRoutes(options: ClaimPagesOptions): PageRoute[] {
+  const { people, keys, url, store } = options;
+  const { clock } = store;
+  const cookie = sealedCookie({ keys, clock, url, name: "mayfly_claim", path: "/claim", maxAgeSeconds: LINK_SECONDS });
+  const desk: Desk = { ...options, cookie };
   const entering = (way: Way): PageRoute => ({
     method: "POST",
     path: `/claim/${way}`,
@@ -145,18 +134,4 @@ function claimRoutes(desk: Desk): PageRoute[] {
     },
     ...(["/claim/confirm", "/claim/sign-in", "/claim/sign-up", "/claim/passkey", "/claim/sign-out"] as const).map(back),
   ];
-}
-
-/** All pages of this installation, to be mounted at the root after everything else. */
-export function createClaimPages(options: ClaimPagesOptions): Hono<Env> {
-  const { store, keys, people, url, agentLines, addressOf, log } = options;
-  const { clock } = store;
-  const cookie = sealedCookie({ keys, clock, url, name: "mayfly_claim", path: "/claim", maxAgeSeconds: LINK_SECONDS });
-  const desk: Desk = { ...options, cookie, holdingsOf: createHoldings(store, options.urlOf) };
-  const routes = [
-    ...claimRoutes(desk),
-    ...accountRoutes(desk),
-    ...peoplePages({ people, keys, clock, url, agentLines, ownedBy: (person) => ownedBy(desk, person) }),
-  ];
-  return createSite({ routes, url, addressOf, log });
 }

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { html, raw } from "hono/html";
 import { PAGE_SCRIPT } from "./page-script.ts";
 import { PAGE_STYLE } from "./page-style.ts";
+import { plainText } from "./plain-text.ts";
 
 export type Html = ReturnType<typeof html>;
 
@@ -18,8 +19,9 @@ export type Page = {
   readonly scripts?: readonly string[];
 };
 
-/** The way to a person's own place, at the top of each page. */
+/** Whose name stands at the top of the page, in their own words. */
 export type Visitor = { readonly name: string } | null;
+const VISITOR_MAX = 40;
 
 const sourceOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
@@ -71,7 +73,7 @@ export async function renderPage(page: Page, visitor: Visitor = null): Promise<R
       <body>
         <header>
           <a class="mark" href="/"><img src="/icon.svg" width="28" height="28" alt="" />Mayfly</a
-          >${visitor && html`<bdi class="who">${visitor.name}</bdi>`}
+          >${visitor && html`<bdi class="who">${plainText(visitor.name, VISITOR_MAX)}</bdi>`}
         </header>
         <main>${page.body}</main>
         ${SCRIPT_ELEMENT}${page.scripts?.map((address) => html`<script src="${address}" defer></script>`)}

@@ -9,7 +9,7 @@ import type { PageRoute, Visit } from "../http/site.ts";
 import type { Keys } from "../keys/keys.ts";
 import { enter, entryForms, waysOf, type Problem, type Way } from "./entry.ts";
 import { linkRoutes } from "./link-page.ts";
-import { passkeyRoutes, passkeyScripts, visitorOf } from "./passkey-pages.ts";
+import { passkeyRoutes, passkeyScripts } from "./passkey-pages.ts";
 import type { People } from "./people.ts";
 import type { Person } from "./person.ts";
 
@@ -64,7 +64,7 @@ async function landing(options: PeoplePagesOptions, person: Person | null): Prom
           : html`<p><a href="/sign-in">Sign in</a></p>`
       }
     </section>`;
-  return renderPage({ title: "Accounts for agents", body }, visitorOf(person));
+  return renderPage({ title: "Accounts for agents", body }, person);
 }
 
 function signInPage(options: PeoplePagesOptions, problem?: Problem): Promise<Response> {
@@ -122,7 +122,7 @@ function invitationPage(link: string, person: Person): Promise<Response> {
     <p class="lead">Send this link to whom you want to invite. It is shown this once, and works once within seven days.</p>
     <section><pre class="copy" tabindex="0">${link}</pre></section>
     <p><a href="/">Home</a></p>`;
-  return renderPage({ title: "Invitation", body }, visitorOf(person));
+  return renderPage({ title: "Invitation", body }, person);
 }
 
 type Door = {
@@ -177,7 +177,7 @@ function doorRoutes(options: PeoplePagesOptions, door: Door): PageRoute[] {
           <p class="lead">${door.about}</p>
           ${person ? signedInBody(door, person) : entryForms({ base: door.path, people, invited: true, first: "sign-up", problem })}`,
       },
-      visitorOf(person),
+      person,
     );
   };
   const entering = (way: Way): PageRoute => ({

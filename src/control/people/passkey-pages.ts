@@ -3,7 +3,7 @@
 import { html } from "hono/html";
 import { PlatformError } from "../../kernel/errors.ts";
 import { refusalNotice } from "../http/notice.ts";
-import { renderPage, seeOther, type Html, type Visitor } from "../http/page.ts";
+import { renderPage, seeOther, type Html } from "../http/page.ts";
 import { plainText } from "../http/plain-text.ts";
 import type { PageRoute, Visit } from "../http/site.ts";
 import { moment } from "../http/times.ts";
@@ -28,8 +28,6 @@ export function passkeysOf(people: People): Passkeys {
     next: "Sign in with your password.",
   });
 }
-
-export const visitorOf = (person: Person | null): Visitor => person && { name: plainText(person.name, 40) };
 
 function passkeyItem({ id, name, createdAtMs, lastUsedAtMs, synced }: Passkey): Html {
   return html`<li>
@@ -85,7 +83,7 @@ async function page(options: PasskeyPagesOptions, person: Person, problem?: Plat
     status: problem?.status ?? 200,
     ...(problem?.retryAfterSeconds !== undefined && { retryAfterSeconds: problem.retryAfterSeconds }),
   };
-  return renderPage({ ...frame, title: "Your passkeys", body, scripts: passkeyScripts(options) }, visitorOf(person));
+  return renderPage({ ...frame, title: "Your passkeys", body, scripts: passkeyScripts(options) }, person);
 }
 
 /** What the script reads; refusals are told as JSON too, since it shows them. */

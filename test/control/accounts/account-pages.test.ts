@@ -208,6 +208,14 @@ onBothDatabases("the page of an account", {
 });
 
 describe("the page of an account", () => {
+  test("like every other has its visitor's name at the top, no more of it than there is room for", async () => {
+    await using bench = await openBench(null);
+    await using pages = await openPages(bench);
+    const { browser, account } = await owner(pages, { ...ADA, name: `<i>${"a".repeat(70)}` });
+    for (const path of ["/", "/passkeys", `/accounts/${account.id}`, "/claim/account"])
+      assert.ok((await browser.send(path)).text.includes(`<bdi class="who">&lt;i&gt;${"a".repeat(36)}…</bdi>`), path);
+  });
+
   test("sixty tokens are made in ten minutes, and then the page says how long to wait, with what was filled in", async () => {
     await using bench = await openBench(null);
     await using pages = await openPages(bench);
