@@ -119,6 +119,7 @@ export class AccountLog {
         return () => this.#turned.delete(turned);
       },
       take: (answer: string) => this.#take(answer, origins),
+      miss: () => this.#lose(1),
     };
     return new Ears(mouth, ended, listener, this.#options.crowd);
   }
@@ -233,6 +234,7 @@ export class AccountLog {
   }
 
   #lose(events: number): void {
+    if (this.#over !== null) return;
     this.#segments.lose(events);
     for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.miss(events);
   }

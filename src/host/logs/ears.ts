@@ -12,11 +12,17 @@ export type Listener = {
   readonly onTurn: (turned: () => void) => () => void;
   /** Takes one answer; resolves when the next may come. */
   readonly take: (answer: string) => Promise<void>;
+  /** Told of a last answer that never came; what it would have brought, one event at least, is lost. */
+  readonly miss: () => void;
 };
 
 const WAIT_MS = 20_000;
 const ANSWER_WITHIN_MS = 30_000;
 const LAST_WITHIN_MS = 300;
+/** For the last answer and what is done with it. */
+const FINISH_WITHIN_MS = 500;
+/** Calls without an answer that the process is told of. */
+const MAX_MISSED = 8;
 const MAX_ANSWER_BYTES = 1_572_864;
 /** Between an answer and the next call, so that events come together. */
 const PAUSE_MS = 20;
@@ -60,6 +66,9 @@ export class Ears implements Listening {
   readonly #deaf: () => void;
   readonly #crowd: Crowd;
   #last = false;
+  #calls = 0;
+  /** Numbers of the latest calls whose answer never came: the process counts as lost what these took along. */
+  #missed: readonly number[] = [];
 
   /** @param ended aborts when the process is gone, or about to be killed */
   constructor(mouth: Mouth, ended: AbortSignal, listener: Listener, crowd: Crowd) {
@@ -76,7 +85,13 @@ export class Ears implements Listening {
   async finish(): Promise<void> {
     this.#last = true;
     this.#deaf();
-    await this.#ask(0, LAST_WITHIN_MS);
+    // What was answered may take long to write down, on a disk that stalls.
+    await Promise.race([this.#hearLast(), sleep(FINISH_WITHIN_MS, undefined, { ref: false })]);
+  }
+
+  async #hearLast(): Promise<void> {
+    const bytes = await this.#ask(0, LAST_WITHIN_MS);
+    if (bytes === null && !this.#ended.aborted) this.#listener.miss();
   }
 
   async #listen(): Promise<void> {
@@ -108,8 +123,16 @@ export class Ears implements Listening {
   /** Length of what came; null when nothing could be had. */
   async #ask(waitMs: number, withinMs: number): Promise<number | null> {
     if (this.#ended.aborted) return null;
-    const answer = await ask(this.#mouth, `/events?wait=${waitMs}&all=${this.#listener.wantsAll() ? 1 : 0}`, withinMs);
-    if (answer === null || this.#ended.aborted) return null;
+    const call = ++this.#calls;
+    const query = `wait=${waitMs}&all=${this.#listener.wantsAll() ? 1 : 0}&call=${call}`;
+    const missed = this.#missed.map((number) => `&missed=${number}`).join("");
+    const answer = await ask(this.#mouth, `/events?${query}${missed}`, withinMs);
+    if (this.#ended.aborted) return null;
+    if (answer === null) {
+      // Told again and again: calls may overtake each other.
+      this.#missed = [...this.#missed, call].slice(-MAX_MISSED);
+      return null;
+    }
     await this.#listener.take(answer);
     return answer.length;
   }

@@ -8,6 +8,8 @@ const MAX_CHARS = 262_144;
 /** Of one event's lines, and of one of them. */
 const MAX_LINES_CHARS = 65_536;
 const MAX_LINE_CHARS = 16_384;
+/** Calls of which it is known how many events their answers took along. */
+const MAX_CARRIED = 16;
 
 let kept = [];
 let chars = 0;
@@ -15,6 +17,8 @@ let lost = 0;
 /** Whether a live tail wants every event, with everything that it tells. */
 let all = false;
 let wake = () => {};
+/** Call's number → events that went with its answer. */
+const carried = new Map();
 
 /** Arguments of one console call as JSON, cut where they are longer than a line may be. */
 function argumentsOf(message) {
@@ -89,7 +93,7 @@ export class Tail extends WorkerEntrypoint {
 }
 
 /** Everything since the last call, at once or when there is something; a later call lets an earlier one go. */
-async function take(waitMs) {
+async function take(waitMs, call) {
   wake();
   if (kept.length === 0 && lost === 0 && waitMs > 0) {
     const { promise, resolve } = Promise.withResolvers();
@@ -98,11 +102,21 @@ async function take(waitMs) {
     // Unless a later call waits now.
     if (wake === resolve) wake = () => {};
   }
+  if (kept.length + lost > 0) carried.set(call, kept.length + lost);
+  if (carried.size > MAX_CARRIED) carried.delete(carried.keys().next().value);
   const body = `{"lost":${lost},"events":[${kept.join(",")}]}`;
   kept = [];
   chars = 0;
   lost = 0;
   return new Response(body);
+}
+
+/** An answer that never came took its events with it. */
+function miss(calls) {
+  for (const call of calls) {
+    lost += carried.get(call) ?? 0;
+    carried.delete(call);
+  }
 }
 
 export default {
@@ -111,6 +125,7 @@ export default {
     if (pathname === "/ping") return new Response("pong");
     if (pathname !== "/events") return new Response("no such call", { status: 404 });
     all = searchParams.get("all") === "1";
-    return take(Number(searchParams.get("wait")));
+    miss(searchParams.getAll("missed"));
+    return take(Number(searchParams.get("wait")), searchParams.get("call"));
   },
 };
