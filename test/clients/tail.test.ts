@@ -15,7 +15,14 @@ const CODE = `export default { async fetch(request, env, context) {
   return new Response("ok");
 } };`;
 
+const CALLEE = `import { WorkerEntrypoint } from "cloudflare:workers";
+export class Named extends WorkerEntrypoint { twice(x) { console.log("twice", x); return 2 * x; } }
+export default class extends WorkerEntrypoint { thrice(x) { return 3 * x; } }`;
+const CALLER = `export default { async fetch(request, env) { return Response.json([await env.NAMED.twice(7), await env.CALLEE.thrice(7)]); } };`;
+
 type Event = {
+  readonly wallTime: number;
+  readonly cpuTime: number;
   readonly outcome: string;
   readonly scriptName: string;
   readonly logs: readonly { readonly message: readonly unknown[]; readonly level: string }[];
@@ -46,17 +53,18 @@ describe("wrangler tail", () => {
   });
 
   const ask = (path: string, headers: Record<string, string> = {}) => installation.edge(host, path, headers);
-  const tails = async (): Promise<{ state: string }[]> => {
+  const tails = async (worker = "tailed"): Promise<{ state: string }[]> => {
     const { id, apiToken } = agent.account();
-    const path = `/accounts/${id}/workers/scripts/tailed/tails`;
+    const path = `/accounts/${id}/workers/scripts/${worker}/tails`;
     const answer = await fetch(installation.api + path, { headers: { authorization: `Bearer ${apiToken}` } });
     return ((await answer.json()) as { result: { state: string }[] }).result;
   };
   /** Starts a tail and waits until it is connected. */
-  const tail = async (...args: string[]): Promise<Running> => {
-    const before = (await tails()).filter(({ state }) => state === "open").length;
-    const running = agent.start(["tail", "tailed", "--temporary", ...args]);
-    await awaitUntil(async () => (await tails()).filter(({ state }) => state === "open").length > before, {
+  const tail = (...args: string[]): Promise<Running> => tailOf("tailed", ...args);
+  const tailOf = async (worker: string, ...args: string[]): Promise<Running> => {
+    const before = (await tails(worker)).filter(({ state }) => state === "open").length;
+    const running = agent.start(["tail", worker, "--temporary", ...args]);
+    await awaitUntil(async () => (await tails(worker)).filter(({ state }) => state === "open").length > before, {
       what: `the tail is connected:\n${running.output()}`,
       deadlineMs: 30_000,
     }).catch((cause: unknown) => {
@@ -96,6 +104,7 @@ describe("wrangler tail", () => {
       [hello?.outcome, hello?.scriptName, hello?.event?.request.method, hello?.event?.response?.status],
       ["ok", "tailed", "GET", 200],
     );
+    for (const { wallTime, cpuTime } of eventsOf(objects)) assert.ok(Number.isInteger(wallTime) && Number.isInteger(cpuTime));
     assert.deepEqual(hello?.logs[0]?.message, ["said", { path: "/hello" }, 7]);
     assert.deepEqual(
       [thrown?.outcome, thrown?.exceptions[0]?.name, thrown?.exceptions[0]?.message],
@@ -159,6 +168,30 @@ describe("wrangler tail", () => {
       await interrupted(running);
     });
   }
+
+  test("prints calls between Workers with what was called", async () => {
+    const deploy = async (name: string, code: string, more: object): Promise<void> => {
+      agent.write(`${name}.js`, code);
+      const config = { name, main: `${name}.js`, compatibility_date: "2026-06-01", workers_dev: true, ...more };
+      agent.write(`${name}.json`, JSON.stringify(config));
+      const deployed = await agent.wrangler(["deploy", "--temporary", "--config", `${name}.json`]);
+      assert.equal(deployed.code, 0, deployed.output);
+    };
+    await deploy("callee", CALLEE, {});
+    const services = [
+      { binding: "CALLEE", service: "callee" },
+      { binding: "NAMED", service: "callee", entrypoint: "Named" },
+    ];
+    await deploy("caller", CALLER, { services });
+    const [pretty, json] = [await tailOf("callee", "--format", "pretty"), await tailOf("callee", "--format", "json")];
+    const answer = await installation.edge(agent.target(), "/");
+    assert.equal(answer.body, "[14,21]");
+    await awaitUntil(() => /thrice/.test(pretty.output()) && /thrice/.test(json.output()), { what: "both calls" });
+    const [printed, objects] = [await interrupted(pretty), await interrupted(json)];
+    assert.match(printed, /^Named\.twice - Ok @ .*\n {2}\(log\) twice 7$/m);
+    assert.match(printed, /^default\.thrice - Ok @/m);
+    for (const { wallTime, cpuTime } of eventsOf(objects)) assert.ok(Number.isInteger(wallTime) && Number.isInteger(cpuTime));
+  });
 
   test("of a Worker that is not there says so", async () => {
     const { code, output } = await agent.wrangler(["tail", "nobody", "--temporary"]);

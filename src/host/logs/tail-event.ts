@@ -31,8 +31,9 @@ const PLATFORM = /^mayfly-|^cf-.*-blob$/;
 const MAX_HEADERS = 128;
 const MAX_HEADER_CHARS = 4_096;
 const MAX_URL_CHARS = 8_192;
-/** Members of other events than requests, all of them texts or numbers. */
-const FACTS = ["rpcMethod", "cron", "scheduledTime", "queue", "batchSize"] as const;
+/** Members of other events than requests. wrangler takes the texts for texts without asking. */
+const TEXTS = ["rpcMethod", "cron", "queue"] as const;
+const NUMBERS = ["scheduledTime", "batchSize"] as const;
 
 /** A URL with what looks like a secret in it taken out: 32 hexadecimal digits, or 21 characters of letters of both cases and digits. */
 export function redactUrl(url: string): string {
@@ -86,21 +87,25 @@ function eventOf(told: unknown, known: Known | null): TailEvent["event"] {
     return { request: made, ...(said !== undefined && said !== 0 && { response: { status: said } }) };
   }
   const facts: Record<string, string | number> = {};
-  for (const name of FACTS) {
-    const fact = told[name];
-    if (typeof fact === "number") facts[name] = fact;
-    if (typeof fact === "string") facts[name] = fact.slice(0, 256);
+  for (const name of TEXTS) if (typeof told[name] === "string") facts[name] = told[name].slice(0, 256);
+  for (const name of NUMBERS) {
+    // A time may come as a text, as a Date is written out.
+    const fact = typeof told[name] === "string" ? Date.parse(told[name]) : told[name];
+    if (typeof fact === "number" && !Number.isNaN(fact)) facts[name] = fact;
   }
   return Object.keys(facts).length === 0 ? null : facts;
 }
 
 /** What the process told, and the edge's measure of it. */
 export function heardEvent(heard: Heard, known: Known | null): TailEvent {
+  const event = eventOf(heard.event, known);
+  // A call of a method is printed with what it was called on, which has no name where that is the default export.
+  const entrypoint = heard.entrypoint ?? (event !== null && "rpcMethod" in event ? "default" : null);
   return {
     outcome: heard.outcome,
     scriptName: heard.origin.script,
     scriptVersion: { id: heard.origin.version },
-    ...(heard.entrypoint !== null && { entrypoint: heard.entrypoint }),
+    ...(entrypoint !== null && { entrypoint }),
     logs: heard.lines.map(({ message, level, atMs }) => ({ message, level, timestamp: atMs })),
     exceptions: heard.exceptions.map(({ name, message, stack, atMs }) => ({
       name,
@@ -113,7 +118,7 @@ export function heardEvent(heard: Heard, known: Known | null): TailEvent {
     eventTimestamp: heard.atMs,
     wallTime: Math.round(known?.wallMs ?? 0),
     cpuTime: Math.round(known?.cpuMs ?? 0),
-    event: eventOf(heard.event, known),
+    event,
   };
 }
 

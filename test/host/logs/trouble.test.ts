@@ -180,7 +180,11 @@ describe("what a process says that was taken over", () => {
         ray: fc.oneof(fc.string(), fc.constant("0123456789abcdef-MAY"), fc.anything()),
         logs: fc.oneof(fc.array(line), fc.anything()),
         exceptions: fc.oneof(fc.array(fc.dictionary(fc.string(), fc.anything())), fc.anything()),
-        event: fc.oneof(fc.record({ request: fc.anything(), response: fc.anything() }), fc.anything()),
+        event: fc.oneof(
+          fc.record({ request: fc.anything(), response: fc.anything() }),
+          fc.record({ rpcMethod: fc.anything(), cron: fc.anything(), queue: fc.anything(), scheduledTime: fc.anything() }),
+          fc.anything(),
+        ),
         account: fc.string(),
       },
       { requiredKeys: ["service"] },
@@ -197,7 +201,9 @@ describe("what a process says that was taken over", () => {
           logRecord.parse({ kind: "invocation", ...of, atMs: heard.atMs, trigger: heard.trigger, outcome: heard.outcome });
           for (const { level, atMs, text: words } of heard.lines) logRecord.parse({ kind: "console", ...of, atMs, level, text: words });
           for (const thrown of heard.exceptions) logRecord.parse({ kind: "exception", ...of, ...thrown });
-          assert.ok(JSON.stringify(heardEvent(heard, null)).length > 0);
+          const event = JSON.parse(JSON.stringify(heardEvent(heard, null))) as ReturnType<typeof heardEvent>;
+          for (const time of [event.wallTime, event.cpuTime, event.eventTimestamp]) assert.ok(Number.isInteger(time));
+          for (const name of ["rpcMethod", "cron", "queue"]) assert.match(typeof event.event?.[name], /^(string|undefined)$/);
         }
       }),
       { numRuns: 500 },
