@@ -86,7 +86,7 @@ export class Ears implements Listening {
     this.#last = true;
     this.#deaf();
     // What was answered may take long to write down, on a disk that stalls.
-    await Promise.race([this.#hearLast(), sleep(FINISH_WITHIN_MS, undefined, { ref: false })]);
+    await Promise.race([this.#hearLast().catch(() => {}), sleep(FINISH_WITHIN_MS, undefined, { ref: false })]);
   }
 
   async #hearLast(): Promise<void> {
