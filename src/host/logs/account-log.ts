@@ -130,7 +130,7 @@ export class AccountLog {
     return this.#joins.waiting;
   }
 
-  /** @throws PlatformError account_gone, too_many_streams, invalid_input for a cursor of another make */
+  /** @throws PlatformError account_gone, too_many_questions, invalid_input for a cursor of another make */
   page(query: LogQuery): Promise<LogPage> {
     this.#usedMs = this.#options.now();
     const read = async (): Promise<LogPage> => {
@@ -140,7 +140,7 @@ export class AccountLog {
     return this.#questions.ask(() => this.#settle(), read);
   }
 
-  /** @throws PlatformError account_gone, too_many_streams */
+  /** @throws PlatformError account_gone, too_many_questions */
   minutes(sinceMs: number, untilMs: number): Promise<MetricsMinute[]> {
     const nowMs = this.#options.now();
     this.#usedMs = nowMs;

@@ -18,14 +18,13 @@ export class Questions {
   /**
    * Answers with what `read` finds.
    * @param ready resolves when it may begin; others are answered meanwhile
-   * @throws PlatformError too_many_streams, what `live` throws
+   * @throws PlatformError too_many_questions, what `live` throws
    */
   async ask<T>(ready: () => Promise<void>, read: () => Promise<T>): Promise<T> {
     this.#live();
     if (this.#asked >= MAX_ASKED) {
-      throw new PlatformError("too_many_streams", {
-        message: `${MAX_ASKED} questions to the log of this account wait for their answers, and no more can.`,
-        next: "Wait for one of the answers, then ask again: one after the other they are as fast.",
+      throw new PlatformError("too_many_questions", {
+        message: `${MAX_ASKED} questions to the logs and metrics of this account wait for their answers, and no more can: they are answered one by one.`,
         retryAfterSeconds: 1,
       });
     }

@@ -21,7 +21,7 @@ test("of many questions at once few are answered, and the others are told to com
   assert.equal(refused.length, 21);
   for (const reason of refused) {
     assert.ok(reason instanceof PlatformError);
-    assert.deepEqual([reason.code, reason.status, reason.retryAfterSeconds], ["too_many_streams", 429, 1]);
+    assert.deepEqual([reason.code, reason.status, reason.retryAfterSeconds], ["too_many_questions", 429, 1]);
   }
   await b.logs.page({ account, limit: 1 });
 });
