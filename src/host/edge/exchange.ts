@@ -43,6 +43,8 @@ export type Asked = {
 };
 
 const MAX_ONE_WRITE_BYTES = 8192;
+/** Writes of a body that the caller has not taken, however small: each is some hundred bytes of ours. */
+const MAX_UNTAKEN_WRITES = 64;
 
 /** Waits before a Worker that refused the connection is asked for again: its process has just died. */
 const REFUSED_WAITS_MS = [0, 50, 200, 500];
@@ -72,8 +74,10 @@ export class Exchange implements Receiver {
   /** Bytes of the body were written, or its end. */
   #flowing = false;
   #flushing = false;
-  /** The caller reads slower than the Worker writes. */
-  #draining = false;
+  /** Of the body, what the read at hand has brought: views into what the next one overwrites. */
+  #pieces: Buffer[] | null = null;
+  /** Since it was last known that the caller had taken all. */
+  #writes = 0;
   /** Whose request it is, once that is known. */
   #concern: Concern | undefined;
   #cpuMs: number | null = null;
@@ -177,35 +181,46 @@ export class Exchange implements Receiver {
     }
   }
 
-  body(bytes: Buffer): boolean {
-    const outgoing = this.#outgoing;
+  body(bytes: Buffer): void {
     if (!this.#flowing && !this.#asked.hasBody && bytes.length === this.#length && bytes.length <= MAX_ONE_WRITE_BYTES) {
       // Node joins a text, but not a buffer, with the head before it: one packet. Latin-1 keeps every byte.
       this.#flowing = true;
-      outgoing.end(bytes.toString("latin1"), "latin1");
-      return true;
+      this.#outgoing.end(bytes.toString("latin1"), "latin1");
+      return;
     }
     this.#flowing = true;
-    // A copy, as these bytes are written over by the next read.
-    if (outgoing.write(Buffer.from(bytes))) return true;
-    // One read may hold many chunks.
-    if (!this.#draining) outgoing.once("drain", () => this.#drained());
-    this.#draining = true;
+    (this.#pieces ??= []).push(bytes);
+  }
+
+  /** Writes what one read brought at once: a Worker is free to make thousands of chunks of it. @returns false to hold the rest back */
+  #write(pieces: readonly Buffer[]): boolean {
+    this.#pieces = null;
+    const outgoing = this.#outgoing;
+    const bytes = Buffer.concat(pieces);
+    if (++this.#writes < MAX_UNTAKEN_WRITES) {
+      if (outgoing.write(bytes)) return true;
+      outgoing.once("drain", () => this.#taken());
+    } else {
+      // Too few bytes, perhaps, for a "drain" to come.
+      outgoing.write(bytes, () => this.#taken());
+    }
     return false;
   }
 
-  #drained(): void {
-    this.#draining = false;
+  #taken(): void {
+    this.#writes = 0;
     this.#connection?.resume();
   }
 
-  /** Headers usually leave with the first bytes of the body; an event stream may have none for long. */
-  paused(): void {
-    if (this.#flowing || this.#flushing || !this.#answered) return;
+  paused(): boolean {
+    if (this.#pieces !== null) return this.#write(this.#pieces);
+    // Headers usually leave with the first bytes of the body; an event stream may have none for long.
+    if (this.#flowing || this.#flushing || !this.#answered) return true;
     this.#flushing = true;
     setImmediate(() => {
       if (!this.#flowing && !this.#over) this.#outgoing.flushHeaders();
     });
+    return true;
   }
 
   ended(): void {
@@ -213,7 +228,9 @@ export class Exchange implements Receiver {
     this.#flowing = true;
     this.#whole = true;
     this.#end = "answered";
-    if (!this.#outgoing.writableEnded) endOnceRead(this.#incoming, this.#outgoing);
+    if (this.#outgoing.writableEnded) return;
+    if (this.#pieces !== null) this.#write(this.#pieces);
+    endOnceRead(this.#incoming, this.#outgoing);
   }
 
   switched(head: ResponseHead, upstream: Socket, rest: Buffer): void {

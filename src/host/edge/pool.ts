@@ -17,10 +17,10 @@ export type Receiver = {
   /** The connection stands. */
   connected(): void;
   head(head: ResponseHead): void;
-  /** Bytes that are overwritten once this returns. @returns false to hold the rest back until `resume` */
-  body(bytes: Buffer): boolean;
-  /** Bytes that were read at once have all been handed on; the response goes on. */
-  paused(): void;
+  /** Bytes that are overwritten once the `paused`, `ended` or `failed` after it returns. */
+  body(bytes: Buffer): void;
+  /** Bytes that were read at once have all been handed on; the response goes on. @returns false to hold it back until `resume` */
+  paused(): boolean;
   ended(): void;
   failed(failure: UpstreamFailure): void;
   switched(head: ResponseHead, socket: Socket, rest: Buffer): void;
@@ -87,7 +87,7 @@ export class Connection {
   /** @param plain for a socket that may be given away: it reads into buffers of its own */
   constructor(pool: CapsulePool, socketPath: string, plain: boolean) {
     this.#pool = pool;
-    this.#parser = new ResponseParser({ head: (head) => this.#gotHead(head), body: (bytes) => this.#gotBody(bytes) });
+    this.#parser = new ResponseParser({ head: (head) => this.#gotHead(head), body: (bytes) => this.#receiver?.body(bytes) });
     if (plain) {
       this.#socket = new PatientSocket();
       this.#socket.on("data", (bytes: Buffer) => void this.#read(bytes));
@@ -161,10 +161,6 @@ export class Connection {
     if (head.status !== 101) this.#receiver?.head(head);
   }
 
-  #gotBody(bytes: Buffer): void {
-    if (this.#receiver?.body(bytes) === false) this.#flowing = false;
-  }
-
   /** @returns false to stop reading */
   #read(bytes: Buffer): boolean {
     if (this.#receiver === null) {
@@ -176,7 +172,7 @@ export class Connection {
       const rest = this.#parser.push(bytes);
       if (this.#parser.switched) this.#switch(rest);
       else if (this.#parser.over) this.#over(rest.length === 0);
-      else this.#receiver?.paused();
+      else if (!(this.#receiver?.paused() ?? true)) this.#flowing = false;
     } catch (error) {
       if (!(error instanceof MalformedResponse)) throw error;
       this.#fail(error);

@@ -1,7 +1,7 @@
 // What the edge does with a process that answers as no workerd would, and with connections that end at the wrong moment.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { request, type IncomingMessage } from "node:http";
+import { request, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { text } from "node:stream/consumers";
@@ -152,6 +152,47 @@ describe("an answer in an unusual form", () => {
         assert.ok(Buffer.concat(chunks).equals(body));
       }
     }
+  });
+});
+
+describe("a body in chunks of one byte", () => {
+  const CHUNKED = `${OK}Transfer-Encoding: chunked\r\n\r\n`;
+
+  test("is passed on in as many pieces as it came in, not in as many as it has chunks", async () => {
+    const body = Array.from({ length: 20_000 }, (_, at) => String(at % 10)).join("");
+    await using b = await bench(saying(`${CHUNKED}${body.replaceAll(/./g, "1\r\n$&\r\n")}0\r\n\r\n`));
+    for (let turn = 0; turn < 2; turn++) {
+      const got = await askRaw(b.running.port, `GET / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n\r\n`);
+      const pieces = got.slice(got.indexOf("\r\n\r\n") + 4).split("\r\n");
+      assert.equal(pieces.filter((_, at) => at % 2 === 1).join(""), body);
+      assert.ok(pieces.length < 200, `${pieces.length} lines`);
+      assert.equal((await ask(b.running.port, "/")).body, body);
+    }
+    assert.equal(b.raw.connections, 1);
+    await leasesReturned(b.capsules);
+  });
+
+  test("holds the Worker back once some wait for a caller who takes none, however slowly they come", async () => {
+    const first = Promise.withResolvers<Socket>();
+    const second = Promise.withResolvers<Socket>();
+    await using b = await bench((socket, _before, head) => (head.startsWith("GET /1") ? first : second).resolve(socket));
+    const responses: ServerResponse[] = [];
+    b.running.edge.server.prependListener("request", (_incoming, outgoing) => responses.push(outgoing));
+    const GET = `GET /1 HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`;
+    const got = askRaw(b.running.port, GET + GET.replace("/1", "/2").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+    const socket = await second.promise;
+    socket.write(CHUNKED);
+    // What is said to the second request waits for the answer to the first.
+    for (let count = 0; count < 500; count++) {
+      socket.write("1\r\nx\r\n");
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const waiting = responses[1]?.writableLength ?? 0;
+    assert.ok(waiting > 60 && waiting < 1000, `${waiting} bytes wait`);
+    socket.write("0\r\n\r\n");
+    (await first.promise).write(HELLO);
+    assert.equal((await got).match(/^x+$/gm)?.join("").length, 500);
+    await leasesReturned(b.capsules);
   });
 });
 
