@@ -1,7 +1,7 @@
 // Source maps are strangers' and parsing one can take any memory, so that it happens in a process of its own, which
 // has nothing of ours in its environment, may touch no file but its code, and is killed when its time is over. Whatever becomes of it, the caller
 // has a stack: the mapped one, or the one that it had.
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -62,16 +62,23 @@ function runChild(task: MapTask, over: AbortSignal): Promise<string | null> {
       killSignal: "SIGKILL",
       signal: over,
     });
+    // First of all, and for good: one that could not be started has no streams, tells why later, and again when it is called off.
+    child.on("error", () => resolve(null));
+    const { stdin, stdout }: ChildProcess = child;
+    if (!stdin || !stdout) {
+      resolve(null);
+      return;
+    }
     let answer = "";
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout.setEncoding("utf8").on("data", (chunk: string) => {
       answer += chunk;
       if (answer.length > MAPPER_LIMITS.maxAnswerChars) child.kill("SIGKILL");
     });
+    stdout.on("error", () => undefined);
     // It may end before it has read everything.
-    child.stdin.on("error", () => undefined);
-    child.once("error", () => resolve(null));
+    stdin.on("error", () => undefined);
     child.once("close", (code) => resolve(code === 0 && answer !== "" ? answer : null));
-    child.stdin.end(serialize(task));
+    stdin.end(serialize(task));
   });
 }
 

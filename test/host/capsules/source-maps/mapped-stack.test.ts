@@ -1,9 +1,11 @@
 // Stacks in places of the author's own files, and maps that are not what they claim to be.
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { filesIn, mapStack, type MappedFile } from "../../../../src/host/capsules/source-maps/mapped-stack.ts";
 import { MAPPER_LIMITS, mapStackOf } from "../../../../src/host/capsules/source-maps/mapper-process.ts";
+import { withoutDescriptors } from "../../../fixtures/without-descriptors.ts";
 
 const TEXT = "a();\n  b();\nc();";
 const STACK = "Uncaught Error: x\n  at index.js:2:3 in f\n  at index.js:1:1";
@@ -164,5 +166,15 @@ describe("the mapper's process", () => {
     assert.equal(await told(JSON.stringify(MAP), TEXT, AbortSignal.abort()), STACK);
     const gone = { module: () => "x", map: () => undefined, read: () => Promise.reject(new Error("gone")) };
     assert.equal(await mapStackOf(STACK, gone, never), STACK);
+  });
+
+  test("and a host without a descriptor to spare has the stack as it came, and lives on", () => {
+    const path = join(import.meta.dirname, "../../../../src/host/capsules/source-maps/mapper-process.ts");
+    const told = withoutDescriptors(
+      { mapStackOf: path },
+      `const files = { module: () => "m", map: () => undefined, read: async () => new Uint8Array(3) };
+       return mapStackOf(${JSON.stringify(STACK)}, files, new AbortController().signal);`,
+    );
+    assert.equal(told, STACK);
   });
 });
