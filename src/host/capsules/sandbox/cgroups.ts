@@ -243,9 +243,15 @@ function openLaunch(made: readonly Hierarchy[], inTurn: InTurn): LaunchGroups {
 
 function createLaunch(hierarchies: readonly Hierarchy[], name: string, limits: LaunchRequest["limits"], inTurn: InTurn): LaunchGroups {
   const made = hierarchies.map((hierarchy) => ({ ...hierarchy, directory: join(hierarchy.directory, name) }));
-  for (const hierarchy of made) {
-    mkdirSync(hierarchy.directory);
-    for (const [file, value] of settings(hierarchy, limits)) tryWrite(join(hierarchy.directory, file), value);
+  try {
+    for (const hierarchy of made) {
+      mkdirSync(hierarchy.directory);
+      for (const [file, value] of settings(hierarchy, limits)) tryWrite(join(hierarchy.directory, file), value);
+    }
+  } catch (error) {
+    // Empty as they are, they go at once; those that were not made are gone.
+    for (const { directory } of made) removed(directory);
+    throw error;
   }
   return openLaunch(made, inTurn);
 }

@@ -156,27 +156,42 @@ export async function start(plan: Plan, request: Pick<LaunchRequest, "stdin" | "
   const exit = ended(child);
   exit.catch(() => {});
   child.stdin?.on("error", () => {});
-  const [groups, pid] = await Promise.all([plan.groups, plan.wrapped ? childPid(child.stdio[INFO_FD] as Readable) : child.pid]);
-  const inner = pid === null || pid === undefined ? null : (identify(pid) ?? { pid, started: "" });
+  const [groups, inner] = await Promise.all([plan.groups, innerOf(plan, child)]);
   if (inner === null) {
-    child.kill("SIGKILL");
+    // One that never got a number has none to be killed by.
+    if (child.pid !== undefined) child.kill("SIGKILL");
     const how = await exit.catch((error: unknown) => ({ error }));
     await groups.remove();
     throw failed("The sandbox ended before it began.", { ...how, stderr: stderr() });
   }
-  plan.onLife(inner, true);
   const sandboxed = follow(plan, groups, child, exit, inner, { stderr, stdout });
   try {
+    plan.onLife(inner, true);
     await groups.enter(inner.pid);
   } catch (error) {
     // What has ended meanwhile tells so itself, and joins nothing.
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return sandboxed;
     sandboxed.kill();
     const how = await sandboxed.exited;
-    throw failed("The sandbox could not be put into its control groups.", { ...how, stderr: stderr() }, error);
+    throw failed("The sandbox could not be recorded, or put into its control groups.", { ...how, stderr: stderr() }, error);
   }
   if (request.stdin !== null) sandboxed.feed(request.stdin);
   return sandboxed;
+}
+
+/** Who is to run what comes; null when there is none, or the machine does not tell: then it is killed. */
+async function innerOf(plan: Plan, child: ChildProcess): Promise<ProcessId | null> {
+  // Without descriptors to spare nothing starts, and there are no streams either.
+  const info = (child.stdio as ChildProcess["stdio"] | undefined)?.[INFO_FD];
+  const pid = plan.wrapped ? info && (await childPid(info as Readable)) : child.pid;
+  if (pid === null || pid === undefined) return null;
+  try {
+    return identify(pid) ?? { pid, started: "" };
+  } catch {
+    // Told by our own child in this moment, it is nobody else's yet; bubblewrap's may wait for ever for a wrapper that is gone.
+    process.kill(pid, "SIGKILL");
+    return null;
+  }
 }
 
 function follow(

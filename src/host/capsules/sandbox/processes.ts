@@ -9,13 +9,20 @@ const LINUX = process.platform === "linux";
 /** USER_HZ is 100 on every Linux that Node runs on. */
 const TICK_MS = 10;
 
-/** Fields of /proc/PID/stat from the third on: the second is a name that may hold spaces and brackets. */
+/** Whether a failure says that there is no such process. Any other (no descriptor is free, perhaps) says nothing about it. */
+function tellsGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ESRCH";
+}
+
+/** Fields of /proc/PID/stat from the third on: the second is a name that may hold spaces and brackets. Null when it is gone. */
 function statFields(pid: number): string[] | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     return text.slice(text.lastIndexOf(")") + 2).split(" ");
-  } catch {
-    return null;
+  } catch (error) {
+    if (tellsGone(error)) return null;
+    throw error;
   }
 }
 
@@ -24,29 +31,41 @@ function ps(pid: number, field: string): string | null {
     return (
       execFileSync("ps", ["-o", `${field}=`, "-p", String(pid)], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim() || null
     );
-  } catch {
-    return null;
+  } catch (error) {
+    if ((error as { status?: unknown }).status === 1) return null;
+    throw error;
   }
 }
 
-/** The identity of a live process; null when there is none. */
+function orElse<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
+}
+
+/** The identity of a live process; null when there is none. @throws Error when the machine does not tell */
 export function identify(pid: number): ProcessId | null {
   const started = LINUX ? statFields(pid)?.[19] : ps(pid, "lstart");
   return started ? { pid, started } : null;
 }
 
-/** Whether the process holds nothing any more: no files, no sockets, no locks. */
-export function isGone({ pid, started }: ProcessId): boolean {
-  if (!LINUX) return ps(pid, "lstart") !== started;
+/** Whether the process holds nothing any more: no files, no sockets, no locks. False also while the machine does not tell. */
+export function isGone(id: ProcessId): boolean {
+  try {
+    return LINUX ? isGoneHere(id) : ps(id.pid, "lstart") !== id.started;
+  } catch (error) {
+    return tellsGone(error);
+  }
+}
+
+function isGoneHere({ pid, started }: ProcessId): boolean {
   const fields = statFields(pid);
   if (fields === null || fields[19] !== started) return true;
   if (fields[0] !== "Z" && fields[0] !== "X") return false;
   // Nobody may be there to bury it (Node as the first process of a container). A dead leader's other threads still hold files.
-  try {
-    return readdirSync(`/proc/${pid}/task`).length <= 1;
-  } catch {
-    return true;
-  }
+  return readdirSync(`/proc/${pid}/task`).length <= 1;
 }
 
 /** Sends the signal unless the process is gone already. */
@@ -59,8 +78,10 @@ export function signal(id: ProcessId, name: NodeJS.Signals): void {
   }
 }
 
-/** CPU milliseconds since its start, in steps of 10; null when it is gone. */
-export function cpuMsOf(pid: number): number | null {
+/** CPU milliseconds since its start, in steps of 10; null when it is gone, or not told. */
+export const cpuMsOf = (pid: number): number | null => orElse(() => cpuMs(pid), null);
+
+function cpuMs(pid: number): number | null {
   if (LINUX) {
     const fields = statFields(pid);
     return fields === null ? null : (Number(fields[11]) + Number(fields[12])) * TICK_MS;
@@ -71,10 +92,10 @@ export function cpuMsOf(pid: number): number | null {
 
 /** Proportional set size in bytes; the resident size, which counts shared pages in full, where the kernel does not tell; 0 when gone. */
 export function pssBytesOf(pid: number): number {
-  if (!LINUX) return Number(ps(pid, "rss") ?? 0) * 1024;
+  if (!LINUX) return Number(orElse(() => ps(pid, "rss"), null) ?? 0) * 1024;
   try {
     return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0) * 1024;
   } catch {
-    return Number(statFields(pid)?.[21] ?? 0) * 4096;
+    return Number(orElse(() => statFields(pid), null)?.[21] ?? 0) * 4096;
   }
 }
