@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LaunchRequest } from "../../contract.ts";
+import { isGone, type ProcessId } from "./processes.ts";
 
 const CONTROLLERS = ["memory", "cpu", "pids"] as const;
 type Controller = (typeof CONTROLLERS)[number];
@@ -15,8 +16,9 @@ export type LaunchGroups = {
   /**
    * Moves a process into the groups, children that it has already not included: only for one that cannot fork.
    * What it took before still counts elsewhere, so it must not have anything of a tenant's yet.
+   * Rejects with ESRCH when it is gone, even in the meantime: its number alone may be somebody else's by then.
    */
-  enter(pid: number): Promise<void>;
+  enter(id: ProcessId): Promise<void>;
   /** Whether the kernel killed a process of the group for its memory. */
   outOfMemory(): boolean;
   /** CPU milliseconds of everything that ever ran in the groups; null where they do not count. */
@@ -223,13 +225,19 @@ function processesIn(directory: string): number[] {
   }
 }
 
+function refuseIfGone(id: ProcessId): void {
+  if (isGone(id)) throw Object.assign(new Error(`process ${id.pid} is gone`), { code: "ESRCH" });
+}
+
 function openLaunch(made: readonly Hierarchy[], inTurn: InTurn): LaunchGroups {
   const memory = made.find(({ controllers }) => controllers.includes("memory"));
   const cpu = made.find(({ controllers }) => controllers.includes("cpu"));
   return {
-    enter: (pid) =>
+    enter: (id) =>
       inTurn(async () => {
-        for (const { directory } of made) await writeFile(join(directory, "cgroup.procs"), String(pid), { flag: "r+" });
+        refuseIfGone(id);
+        for (const { directory } of made) await writeFile(join(directory, "cgroup.procs"), String(id.pid), { flag: "r+" });
+        refuseIfGone(id);
       }),
     outOfMemory: () =>
       memory !== undefined &&

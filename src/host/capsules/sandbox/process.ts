@@ -167,11 +167,12 @@ export async function start(plan: Plan, request: Pick<LaunchRequest, "stdin" | "
   const sandboxed = follow(plan, groups, child, exit, inner, { stderr, stdout });
   try {
     plan.onLife(inner, true);
-    await groups.enter(inner.pid);
+    await groups.enter(inner);
   } catch (error) {
-    // What has ended meanwhile tells so itself, and joins nothing.
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return sandboxed;
+    // Whatever is said of it, it runs nothing outside its groups.
     sandboxed.kill();
+    // What has ended meanwhile tells so itself.
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return sandboxed;
     const how = await sandboxed.exited;
     throw failed("The sandbox could not be recorded, or put into its control groups.", { ...how, stderr: stderr() }, error);
   }

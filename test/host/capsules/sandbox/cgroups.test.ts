@@ -4,7 +4,10 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { openGroups, unescapeMount } from "../../../../src/host/capsules/sandbox/cgroups.ts";
+import { identify } from "../../../../src/host/capsules/sandbox/processes.ts";
 import { temporaryDirectory } from "../../../fixtures/temporary-directory.ts";
+
+const SELF = identify(process.pid) ?? assert.fail("this process is not told of");
 
 const mount = (point: string, root = "/"): string => `31 24 0:26 ${root} ${point} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate`;
 
@@ -33,18 +36,21 @@ describe("control groups of version 2", () => {
     assert.equal(readFileSync(join(own, "cgroup.subtree_control"), "utf8"), "+memory +cpu +pids");
     const launch = await groups.create({ memoryBytes: 268_435_456, cpuWeight: 100, maxProcesses: 32 });
     // The kernel's directories come with this file.
-    await assert.rejects(launch.enter(4711), { code: "ENOENT" });
+    await assert.rejects(launch.enter(SELF), { code: "ENOENT" });
     writeFileSync(join(own, "mayfly-x", "c1", "cgroup.procs"), "");
-    await launch.enter(4711);
+    await launch.enter(SELF);
     const value = (file: string): string => readFileSync(join(own, "mayfly-x", "c1", file), "utf8");
     assert.deepEqual(["cgroup.procs", "memory.max", "memory.swap.max", "memory.oom.group", "cpu.weight", "pids.max"].map(value), [
-      "4711",
+      String(SELF.pid),
       "268435456",
       "0",
       "1",
       "10",
       "32",
     ]);
+    writeFileSync(join(own, "mayfly-x", "c1", "cgroup.procs"), "");
+    await assert.rejects(launch.enter({ ...SELF, started: "1" }), { code: "ESRCH" });
+    assert.equal(value("cgroup.procs"), "", "who has the number now is left where it is");
     assert.equal(launch.outOfMemory(), false);
     writeFileSync(join(own, "mayfly-x", "c1", "memory.events"), "low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\n");
     writeFileSync(join(own, "mayfly-x", "c1", "cpu.stat"), "usage_usec 123000\nuser_usec 100000\n");
@@ -63,7 +69,7 @@ describe("control groups of version 2", () => {
     group(directory.path, "hugetlb");
     const groups = openGroups("mayfly-x", { mounts: mount(directory.path), own: "0::/\n" });
     assert.deepEqual([groups.controllers.size, groups.directories], [0, []]);
-    await (await groups.create({ memoryBytes: 1, cpuWeight: 2, maxProcesses: 1 })).enter(4711);
+    await (await groups.create({ memoryBytes: 1, cpuWeight: 2, maxProcesses: 1 })).enter(SELF);
     const nothing = openGroups("mayfly-x", { mounts: "", own: "" });
     assert.deepEqual(nothing.directories, []);
   });

@@ -51,6 +51,16 @@ describe("a start that fails", () => {
     assert.equal(seen.removed, 1);
   });
 
+  test("because it seemed gone when its turn came to join its groups is killed all the same, and runs nothing", async () => {
+    const { seen, plan } = watched({ enter: () => Promise.reject(Object.assign(new Error("gone"), { code: "ESRCH" })) });
+    const sandboxed = await start(plan, { stdin: null, collectStdout: true });
+    sandboxed.feed(Buffer.from("something of a tenant's"));
+    assert.equal((await sandboxed.exited).signal, "SIGKILL");
+    assert.equal(sandboxed.stdout(), "");
+    assert.ok(seen.id !== null && isGone(seen.id));
+    assert.equal(seen.removed, 1);
+  });
+
   for (const wrapped of [false, true]) {
     test(`for want of descriptors is a failure like any other${wrapped ? ", of a wrapper too" : ""}`, () => {
       const told = withoutDescriptors(

@@ -194,7 +194,7 @@ describe("what the sandbox leaves behind", () => {
     const sleeper = spawn("sleep", ["60"], { stdio: "ignore" });
     const gone = once(sleeper, "exit");
     try {
-      await (await groups.create(LIMITS)).enter(sleeper.pid ?? 0);
+      await (await groups.create(LIMITS)).enter(identify(sleeper.pid ?? 0) ?? assert.fail("it has ended"));
     } finally {
       await sweepGroups(groups.directories, true);
     }
