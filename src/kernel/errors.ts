@@ -66,6 +66,7 @@ export const ERRORS = {
   invalid_upload: row(400, 10021, false, "Correct what is named and deploy again."),
   // as invalid_upload, where clients would take a word of its text for the start's limits
   script_failed: row(400, 71425, false, "Correct what is named and deploy again."),
+  too_many_uploads: row(429, 71427, true, "Wait for those that are under way, then deploy again."),
   no_handlers: row(
     400,
     10068,

@@ -258,7 +258,7 @@ export type UploadOptions = {
 /**
  * Everything of an upload that happens before its transaction.
  * @throws PlatformError invalid_upload, upload_too_large, invalid_inherit, quota_exceeded, forbidden, capsule_failed,
- *   and whatever `options.found` throws
+ *   too_many_uploads, and whatever `options.found` throws
  */
 export async function prepareUpload(context: ProductContext, call: AccountCall, script: string, options: UploadOptions): Promise<Ready> {
   const sent = await parse(context, call, script, options.room);

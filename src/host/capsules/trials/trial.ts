@@ -113,7 +113,7 @@ type UnderWay = { readonly over: AbortController; readonly trials: Set<Promise<u
 export type Trials = AsyncDisposable & {
   /**
    * Starts the Worker alone. `startupMs` is wall-clock time from its hand-over to the verdict.
-   * @throws PlatformError capsule_failed when too many wait or the machine cannot run it, account_gone when `end` overtakes it.
+   * @throws PlatformError too_many_uploads when too many of the account wait, capsule_failed when too many of all do or the machine cannot run it, account_gone when `end` overtakes it.
    */
   validate(trial: Trial): Promise<Verdict>;
   /** From its return on no trial of the account runs or waits; later ones are the caller's to refuse. */

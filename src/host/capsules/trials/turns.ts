@@ -1,7 +1,10 @@
 // A bounded number of things at once, and of one account never two, so that nobody's uploads hold up another's;
-// a bounded number waits, first come first served, and the rest is told to come back.
+// a bounded number waits, few of each account, first come first served, and the rest is told to come back.
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
+
+/** Of one account: of all places that wait, nobody fills more. */
+const MAX_WAITING_EACH = 4;
 
 type Waiting = { readonly account: AccountId; readonly start: () => void };
 
@@ -19,10 +22,13 @@ export class Turns {
   /**
    * Runs the work in its turn.
    * @param off calls it off while it waits: rejects with the signal's reason.
-   * @throws PlatformError capsule_failed when too many wait already.
+   * @throws PlatformError too_many_uploads when too many of the account wait already, capsule_failed when too many of all do
    */
   async take<T>(account: AccountId, work: () => Promise<T>, off: AbortSignal): Promise<T> {
     off.throwIfAborted();
+    if (this.#waiting.filter((waiting) => waiting.account === account).length >= MAX_WAITING_EACH) {
+      throw new PlatformError("too_many_uploads", { message: "Other uploads to this account wait to be tried.", retryAfterSeconds: 5 });
+    }
     if (this.#waiting.length >= this.#maxWaiting) {
       throw new PlatformError("capsule_failed", { message: "Too many uploads are being tried at once.", retryAfterSeconds: 5 });
     }

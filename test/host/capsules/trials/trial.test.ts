@@ -229,6 +229,23 @@ describe("how many are tried", () => {
     assert.equal(own.alive.size, 0);
   });
 
+  test("one account does not fill the places that wait: another's upload has its turn", { timeout: 60_000 }, async () => {
+    const short = trialsWith({ timeoutMs: 500, maxQueued: 6 });
+    const [greedy, other] = [newAccountId(), newAccountId()];
+    const worker = upload.worker("for (;;);");
+    const all = Array.from({ length: 12 }, () => short.validate({ account: greedy, worker }));
+    const outcomes = Promise.allSettled(all);
+    const verdict = await short.validate({ account: other, worker: upload.worker("export default { fetch() {} }") });
+    assert.ok(verdict.ok || /exceeded the time limit/.test(verdict.diagnostics), "it was tried");
+    const refused = (await outcomes).flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+    assert.equal(refused.length, 7, "one runs and four wait");
+    for (const error of refused) {
+      assert.ok(
+        error instanceof PlatformError && error.code === "too_many_uploads" && error.status === 429 && error.retryAfterSeconds === 5,
+      );
+    }
+  });
+
   test("a machine that cannot run it is no verdict on the upload", async () => {
     const failing = new PlainSandbox();
     failing.launch = () => Promise.reject(new PlatformError("capsule_failed", { message: "no process" }));
