@@ -13,7 +13,8 @@ const HOUR_MS = 3_600_000;
 const METRICS_MAX_MS = 24 * HOUR_MS;
 /** 1973 in milliseconds: a smaller number was meant as seconds. */
 const MILLISECONDS_MIN = 100_000_000_000;
-const TIME_MAX_MS = 8_640_000_000_000_000;
+/** The last moment of 9999: what lies beyond is written with other forms, and was not meant. */
+const TIME_MAX_MS = 253_402_300_799_999;
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: HOUR_MS, d: 24 * HOUR_MS };
 const ISO_8601 = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/i;
@@ -36,8 +37,7 @@ function parametersOf(url: URL, names: readonly string[]): Map<string, string> {
   return found;
 }
 
-/** Milliseconds since the epoch. @throws PlatformError invalid_input */
-export function readTime(name: string, text: string, nowMs: number): number {
+function parseTime(name: string, text: string, nowMs: number): number {
   const ago = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
   if (ago) return nowMs - Number(ago[1]) * (UNIT_MS[ago[2] ?? ""] ?? 0);
   if (/^\d{1,16}$/.test(text)) {
@@ -45,11 +45,18 @@ export function readTime(name: string, text: string, nowMs: number): number {
     if (ms < MILLISECONDS_MIN) {
       throw new PlatformError("invalid_input", { message: `${name}: ${text} is in the 1970s; send milliseconds, not seconds.` });
     }
-    if (ms <= TIME_MAX_MS) return ms;
+    return ms;
   }
   const ms = ISO_8601.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isNaN(ms)) throw wrong(name, TIME_FORMS, text);
   return ms;
+}
+
+/** Milliseconds since the epoch, from 1970 to 9999. @throws PlatformError invalid_input */
+export function readTime(name: string, text: string, nowMs: number): number {
+  const ms = parseTime(name, text, nowMs);
+  if (ms >= 0 && ms <= TIME_MAX_MS) return ms;
+  throw new PlatformError("invalid_input", { message: `${name}: ${quoted(text)} lies ${ms < 0 ? "before 1970" : "after 9999"}.` });
 }
 
 type Range = { readonly sinceMs?: number; readonly untilMs?: number };
@@ -143,7 +150,7 @@ export function readFollowQuery(account: AccountId, url: URL): FollowQuery {
 export function readMetricsQuery(account: AccountId, url: URL, nowMs: number): MetricsQuery {
   const range = readRange(parametersOf(url, ["since", "until"]), nowMs);
   const untilMs = range.untilMs ?? nowMs;
-  const sinceMs = range.sinceMs ?? untilMs - HOUR_MS;
+  const sinceMs = range.sinceMs ?? Math.max(0, untilMs - HOUR_MS);
   if (untilMs - sinceMs > METRICS_MAX_MS) {
     throw new PlatformError("invalid_input", { message: "since: must be at most 24 hours before until; minutes are not kept for longer." });
   }

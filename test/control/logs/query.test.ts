@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readFollowQuery, readLogQuery, readMetricsQuery, readTime, wantsFollow } from "../../../src/control/logs/query.ts";
+import { iso } from "../../../src/kernel/clock.ts";
 import { PlatformError } from "../../../src/kernel/errors.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 
@@ -55,6 +56,44 @@ describe("A time", () => {
       assert.ok(message.length < 300);
     });
   }
+});
+
+describe("A time out of bounds", () => {
+  const bad: [text: string, side: string][] = [
+    ["999999999d", "before 1970"],
+    ["999999999h", "before 1970"],
+    ["20782d", "before 1970"],
+    ["1969-12-31", "before 1970"],
+    ["0000-01-01", "before 1970"],
+    ["1970-01-01T00:00:00+01:00", "before 1970"],
+    ["253402300800000", "after 9999"],
+    ["8640000000000000", "after 9999"],
+    ["9999-12-31T23:59:59-01:00", "after 9999"],
+  ];
+  for (const [text, side] of bad) {
+    test(`${text} is refused by name`, () => {
+      for (const [name, ask] of [
+        ["since", readLogQuery],
+        ["since", readMetricsQuery],
+        ["until", readLogQuery],
+        ["until", readMetricsQuery],
+      ] as const) {
+        const asked = url(`${name}=${encodeURIComponent(text)}`);
+        assert.equal(
+          complaint(() => ask(account, asked, NOW)),
+          `${name}: "${text}" lies ${side}.`,
+        );
+      }
+    });
+  }
+
+  test("the bounds themselves are times that can be written", () => {
+    assert.equal(readTime("until", "20781d", NOW), NOW - 20_781 * 86_400_000);
+    for (const text of ["1970-01-01", "9999-12-31T23:59:59.999Z"]) {
+      const { sinceMs, untilMs } = readMetricsQuery(account, url(`until=${text}`), NOW);
+      assert.ok(iso(sinceMs) <= iso(untilMs) && sinceMs >= 0, text);
+    }
+  });
 });
 
 describe("A question about logs", () => {
