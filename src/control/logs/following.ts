@@ -10,7 +10,7 @@ import type { Watch } from "./watch.ts";
 export const STREAMS_PER_ACCOUNT = 10;
 
 export type Following = {
-  /** The answer, which goes on until one of both sides ends it. @throws PlatformError too_many_streams, capsule_failed */
+  /** The answer, which goes on until one of both sides ends it. @throws PlatformError too_many_streams, token_refused, capsule_failed */
   open(call: Pick<HolderCall, "principal" | "hangUp">, query: FollowQuery): Promise<Response>;
   stop(): void;
 };
@@ -48,9 +48,17 @@ export function openFollowing({ host, watch, log }: FollowingOptions): Following
       const place = take(principal.account);
       await using opening = new AsyncDisposableStack();
       opening.defer(() => void places.delete(place));
-      const guard = opening.use(await watch.guard(principal, (why) => place.stream?.end(why)));
+      const ended = { why: "" };
+      const guard = opening.use(
+        await watch.guard(principal, (why) => {
+          ended.why = why;
+          place.stream?.end(why);
+        }),
+      );
       const source = opening.adopt(await host.follow(query), (stream) => void stream.destroy());
-      if (isStopped || !(await guard.check())) throw new PlatformError("capsule_failed", { message: "The stream ended before it began." });
+      // Host may have taken its time, and the token have ended meanwhile.
+      if (!(await guard.check())) throw new PlatformError("token_refused", { message: ended.why });
+      if (isStopped) throw new PlatformError("capsule_failed", { message: "The server stops." });
       const owned = opening.move();
       const whyEnded = async (): Promise<string> =>
         (await guard.check()) ? "The part of this installation that runs Workers was interrupted; follow again." : "The account has ended.";

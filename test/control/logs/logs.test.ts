@@ -252,6 +252,47 @@ describe("A stream of records", () => {
     await awaitUntil(async () => (await follow(tenant)).status === 200, { what: "the place is free" });
   });
 
+  test("is refused with the reason when its account or token ends before it begins", async () => {
+    const ways: [reason: RegExp, act: (tenant: Tenant) => Promise<unknown>][] = [
+      [/^The account has ended/, (tenant) => tenant.call("DELETE", `/accounts/${tenant.id}`)],
+      [
+        /^This token was ended\./,
+        ({ id }) =>
+          desk.control.store.db
+            .updateTable("tokens")
+            .set({ ended_at: desk.clock.now() })
+            .where("account_id", "=", id as AccountId)
+            .execute(),
+      ],
+    ];
+    const honest = desk.host.follow;
+    for (const [reason, act] of ways) {
+      const tenant = await desk.tenant();
+      desk.host.follow = async (query) => {
+        await act(tenant);
+        return honest(query);
+      };
+      const answer = await tenant.call("GET", `/accounts/${tenant.id}/logs?follow=true`).finally(() => void (desk.host.follow = honest));
+      assert.equal(answer.status, 401, answer.message);
+      assert.match(answer.message, reason);
+      assert.ok(lastFollow().stream.destroyed);
+    }
+  });
+
+  test("is refused as one to try again while the server stops", async () => {
+    await using other = await openDesk();
+    const tenant = await other.tenant();
+    const honest = other.host.follow;
+    const closing: Promise<void>[] = [];
+    other.host.follow = (query) => {
+      closing.push(other.close());
+      return honest(query);
+    };
+    const answer = await tenant.call("GET", `/accounts/${tenant.id}/logs?follow=true`);
+    assert.deepEqual([answer.status, answer.code], [503, 71503], answer.message);
+    await Promise.all(closing);
+  });
+
   test("takes no place for HEAD, which is answered without a body", async () => {
     const tenant = await desk.tenant();
     const headers = { authorization: `Bearer ${tenant.token}` };
