@@ -1,5 +1,5 @@
 // What stands in a tail's address instead of a token, since wrangler sends none there: one purpose, one tail of one
-// account at one epoch, for the minute in which it is to be used, once.
+// account, for the minute in which it is to be used, once. The tail itself knows the epoch of its token, and the guard asks.
 import { jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import type { Clock } from "../../kernel/clock.ts";
@@ -8,7 +8,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 const PURPOSE = "tail";
 export const CONNECT_WITHIN_SECONDS = 60;
 
-const claims = z.object({ tail: z.string(), account: z.string(), epoch: z.number().int() });
+const claims = z.object({ tail: z.string(), account: z.string() });
 export type TailCapability = z.infer<typeof claims>;
 
 export const tailRefused = (): PlatformError =>

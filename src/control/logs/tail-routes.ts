@@ -31,7 +31,7 @@ export function tailRoutes({ host, tails, capabilities, url }: TailRoutesOptions
   const addressOf = async (tail: Tail): Promise<string> => {
     const address = new URL(`/client/v4${CONNECT.replace(":tail", tail.id)}`, url);
     address.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    address.searchParams.set("capability", await capabilities.sign({ tail: tail.id, account: tail.account, epoch: tail.principal.epoch }));
+    address.searchParams.set("capability", await capabilities.sign({ tail: tail.id, account: tail.account }));
     return address.href;
   };
   return [

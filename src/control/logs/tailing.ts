@@ -103,7 +103,6 @@ export async function connectTail(options: TailingOptions, { request, url, socke
   const tail = tails.take(named.account, named.tail);
   await using opening = new AsyncDisposableStack();
   opening.defer(() => tails.end(tail, "It could not be opened."));
-  if (tail.principal.epoch !== named.epoch) throw tailRefused();
   const guard = opening.use(await watch.guard(tail.principal, (why, how) => tails.end(tail, why, how)));
   // Deleted, or the client gone, while the database was asked.
   if (tail.state !== "opening" || socket.destroyed) throw tailRefused();

@@ -128,6 +128,10 @@ export type Product = {
   teardown(tx: Tx, account: AccountId): Promise<{ readonly removed: number }>;
 };
 
+/** What every product and the logs say of a Worker that `resolve` does not find. */
+export const noWorker = (script: string): PlatformError =>
+  new PlatformError("worker_not_found", { message: `This Worker does not exist on this account: ${JSON.stringify(script.slice(0, 80))}.` });
+
 export const NOTHING: Composition = { services: [], fronts: [], ingress: [], keep: { code: [], assets: [] } };
 
 type Asked = readonly [Method, `/accounts/:account${string}`, Action];

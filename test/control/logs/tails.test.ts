@@ -183,7 +183,7 @@ describe("A tail's address", () => {
     assert.match(await answer.text(), /upgrade_required/);
   });
 
-  test("forged, of another tail, account, purpose or epoch opens nothing", async () => {
+  test("forged, of another tail, account or purpose opens nothing", async () => {
     const [one, other] = [await make(tenant), await make(await newcomer())];
     const capability = (made: Made): string => new URL(made.url).searchParams.get("capability") ?? "";
     const path = (id: string, secret: string): string => `/client/v4/tails/${id}?capability=${secret}`;
@@ -198,7 +198,7 @@ describe("A tail's address", () => {
         .setAudience(audience)
         .setExpirationTime(Math.floor(desk.clock.now() / 1000) + seconds)
         .sign(key);
-    const claims = { tail: one.id, account: tenant.id, epoch: 1 };
+    const claims = { tail: one.id, account: tenant.id };
     const [head, payload, signature] = capability(one).split(".");
     const bad: Record<string, string> = {
       "no capability": `/client/v4/tails/${one.id}`,
@@ -219,8 +219,6 @@ describe("A tail's address", () => {
     const client = raw(pathOf(one));
     assert.match(await client.head, /^HTTP\/1\.1 101 /, "none of them spent it");
     client.socket.destroy();
-    const stale = await make(tenant);
-    await refused(path(stale.id, await sign({ tail: stale.id, account: tenant.id, epoch: 2 }, "tail")), {}, 401, /tail_invalid/);
   });
 
   test("is refused to pages, to other hosts and to clients that speak another protocol, and unspent by that", async () => {

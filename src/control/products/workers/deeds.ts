@@ -4,7 +4,7 @@ import { PlatformError } from "../../../kernel/errors.ts";
 import type { Principal } from "../../permissions/authorize.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import type { Deed } from "../../trail/trail.ts";
-import type { ProductContext } from "../product.ts";
+import { noWorker, type ProductContext } from "../product.ts";
 import {
   aliasOf,
   servesAlone,
@@ -50,9 +50,6 @@ export async function presentWorker(doing: Pick<Doing, "tx" | "account" | "conte
   if (worker) return worker;
   throw noWorker(script);
 }
-
-export const noWorker = (script: string): PlatformError =>
-  new PlatformError("worker_not_found", { message: `This Worker does not exist on this account: ${JSON.stringify(script.slice(0, 80))}.` });
 
 /** @param field names the id in the complaint @throws PlatformError version_not_found */
 export async function presentVersion(

@@ -4,22 +4,11 @@ import { PlatformError } from "../../../kernel/errors.ts";
 import { readJson } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
-import type { ProductContext } from "../product.ts";
+import { noWorker, type ProductContext } from "../product.ts";
 import { secretsOnWire } from "./answers.ts";
 import { changeSecrets } from "./bindings.ts";
 import { latestVersionPatch, secretBody, secretsBulkBody, toSecretChanges, type SecretChanges } from "./contract.ts";
-import {
-  addVersion,
-  deed,
-  deploy,
-  noWorker,
-  presentVersion,
-  presentWorker,
-  record,
-  refuseUnlessLatestServes,
-  wholly,
-  type Doing,
-} from "./deeds.ts";
+import { addVersion, deed, deploy, presentVersion, presentWorker, record, refuseUnlessLatestServes, wholly, type Doing } from "./deeds.ts";
 import type { Annotations, Version, Worker } from "./model.ts";
 import * as store from "./store.ts";
 import { sourceOf, toAnnotations } from "./upload.ts";

@@ -6,7 +6,7 @@ import { success } from "../../http/envelope.ts";
 import { readForm } from "../../http/form.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
-import type { ProductContext } from "../product.ts";
+import { noWorker, type ProductContext } from "../product.ts";
 import { scriptSettingsOnWire, settingsOnWire } from "./answers.ts";
 import { resolveBindings } from "./bindings.ts";
 import {
@@ -18,18 +18,7 @@ import {
   toScriptSettings,
   type SettingsPatch,
 } from "./contract.ts";
-import {
-  addVersion,
-  deed,
-  deploy,
-  noWorker,
-  presentVersion,
-  presentWorker,
-  record,
-  refuseUnlessLatestServes,
-  wholly,
-  type Doing,
-} from "./deeds.ts";
+import { addVersion, deed, deploy, presentVersion, presentWorker, record, refuseUnlessLatestServes, wholly, type Doing } from "./deeds.ts";
 import { diagnosed } from "./diagnosis.ts";
 import type { Version, VersionDraft, Worker } from "./model.ts";
 import * as store from "./store.ts";
