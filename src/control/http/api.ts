@@ -5,10 +5,10 @@ import { Hono, type Context } from "hono";
 import { PlatformError } from "../../kernel/errors.ts";
 import { ACCOUNT_ID, type AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
-import { storeFailure } from "../store/failures.ts";
 import { authorize, type Principal } from "../permissions/authorize.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
 import { refuseNul } from "./nul.ts";
+import { known } from "./failures.ts";
 import type { Route } from "./routes.ts";
 
 /** Node's request and response; absent where the app is called without a listener. */
@@ -54,17 +54,13 @@ async function admit(route: Route, params: Readonly<Record<string, string>>, req
 }
 
 /** Turns whatever was thrown into an answer; bugs are logged whole and shown as an id only. */
-function render(error: unknown, context: Context<Env>, ray: string, { log, origin }: ApiOptions): Response {
-  const known =
-    error instanceof PlatformError
-      ? error
-      : (storeFailure(error) ??
-        new PlatformError("unexpected", { message: "Something went wrong inside this installation.", cause: error }));
-  if (known.status >= 500) log.error({ err: known.cause ?? known, detail: known.detail, ray, code: known.code }, known.message);
-  else log.debug({ ray, code: known.code, detail: known.detail }, known.message);
+function render(thrown: unknown, context: Context<Env>, ray: string, { log, origin }: ApiOptions): Response {
+  const error = known(thrown);
+  if (error.status >= 500) log.error({ err: error.cause ?? error, detail: error.detail, ray, code: error.code }, error.message);
+  else log.debug({ ray, code: error.code, detail: error.detail }, error.message);
   // The Node adapter drops statusText, and wrangler prints nothing else of a failed admission.
-  if (context.env.outgoing) context.env.outgoing.statusMessage = reasonPhrase(known);
-  return failure(known, origin);
+  if (context.env.outgoing) context.env.outgoing.statusMessage = reasonPhrase(error);
+  return failure(error, origin);
 }
 
 function decoded(params: Readonly<Record<string, string>>): Record<string, string> {

@@ -4,10 +4,10 @@ import { Hono, type Context } from "hono";
 import { html } from "hono/html";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
-import { storeFailure } from "../store/failures.ts";
 import type { Env } from "./api.ts";
 import { readBytes } from "./body.ts";
 import { refuseNul } from "./nul.ts";
+import { known } from "./failures.ts";
 import { checkHost, checkOrigin } from "./origin.ts";
 import { icon, renderPage } from "./page.ts";
 
@@ -72,13 +72,6 @@ export function errorPage(error: PlatformError, url: URL): Promise<Response> {
       ${link}`,
     ...(error.retryAfterSeconds !== undefined && { retryAfterSeconds: error.retryAfterSeconds }),
   });
-}
-
-function known(error: unknown): PlatformError {
-  if (error instanceof PlatformError) return error;
-  return (
-    storeFailure(error) ?? new PlatformError("unexpected", { message: "Something went wrong inside this installation.", cause: error })
-  );
 }
 
 /** The pages at the root of the public origin; to be mounted after everything else. */

@@ -4,8 +4,8 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
-import { storeFailure } from "../store/failures.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
+import { known } from "./failures.ts";
 import { checkApiHost, checkApiOrigin } from "./origin.ts";
 
 const REFUSAL_READ_WITHIN_MS = 5000;
@@ -34,13 +34,6 @@ export type UpgradesOptions = {
   readonly stop: () => Promise<void>;
   readonly log: Log;
 };
-
-function known(error: unknown): PlatformError {
-  if (error instanceof PlatformError) return error;
-  return (
-    storeFailure(error) ?? new PlatformError("unexpected", { message: "Something went wrong inside this installation.", cause: error })
-  );
-}
 
 async function refuse(socket: Duplex, error: PlatformError, origin: string): Promise<void> {
   const answer = failure(error, origin);
