@@ -12,6 +12,16 @@ const tests = files.map((file) => readFileSync(join(import.meta.dirname, file), 
 const mentions = (code: string): boolean =>
   code.includes("_") ? new RegExp(`\\b${code}\\b`).test(tests) : new RegExp(`["'\`]${code}["'\`]|ERRORS\\.${code}\\b`).test(tests);
 
+test("a number of our own stands for one error code", () => {
+  const own = Object.entries(ERRORS).filter(([, { number }]) => number >= 71_000 && number < 72_000);
+  const shared = [...Map.groupBy(own, ([, { number }]) => number)].filter(([, rows]) => rows.length > 1);
+  assert.ok(own.length > 20);
+  assert.deepEqual(
+    shared.map(([number, rows]) => `${number}: ${rows.map(([code]) => code).join(", ")}`),
+    [],
+  );
+});
+
 test("every error code is provoked by a test", () => {
   const missing = Object.keys(ERRORS).filter((code) => !mentions(code));
   assert.deepEqual(missing, [], `No test names ${missing.join(", ")}.`);

@@ -96,9 +96,9 @@ export const ERRORS = {
   sign_up_failed: row(400, 71437, false, "Sign in instead, or use another e-mail address and a password of at least 8 characters."),
   too_many_tries: row(429, 71438, true, "Wait as long as it says, then try again."),
   invitation_unknown: row(404, 71439, false, "Ask the operator for a new link; each works once."),
-  passkey_refused: row(400, 71440, false, "Try once more; if it goes on, add the passkey anew."),
-  last_way_in: row(409, 71441, false, "Add another passkey first."),
-  token_limit: row(409, 71442, false, "End a token that nobody uses any more, then make this one."),
+  passkey_refused: row(400, 71443, false, "Try once more; if it goes on, add the passkey anew."),
+  last_way_in: row(409, 71444, false, "Add another passkey first."),
+  token_limit: row(409, 71445, false, "End a token that nobody uses any more, then make this one."),
   // this machine
   capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
   store_failed: row(503, 71504, true, "Nothing that was acknowledged is lost. Try again in a moment."),
