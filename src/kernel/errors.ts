@@ -85,7 +85,7 @@ export const ERRORS = {
   tail_invalid: row(401, 71441, false, "Open a new tail with `wrangler tail`, and connect within a minute."),
   tail_not_found: row(404, 71442, false, "List the Worker's tails; one that has ended is not there any more."),
   too_many_streams: row(429, 71440, true, "Close one of those that are open, then try again."),
-  too_many_questions: row(429, 71443, true, "Wait for the answer to one of those that are asked already, then ask again."),
+  too_many_questions: row(429, 71446, true, "Wait for the answer to one of those that are asked already, then ask again."),
   // the claim
   claim_unknown: row(404, 71431, false, "Open the link exactly as the agent printed it."),
   claim_taken: row(409, 71432, false, "The account has an owner. If that is you, sign in; if not, ask whoever sent the link."),
