@@ -99,19 +99,26 @@ const urlBuilder =
   (label: string): string =>
     `${edgeUrl.protocol}//${label}.${edgeDomain}${edgeUrl.port && `:${edgeUrl.port}`}`;
 
-function openProducts(options: WingOptions, foundation: Foundation): { products: readonly Product[]; composer: Composer } {
-  const { store, keys, trail, refusals } = foundation;
-  const parts: { composer?: Composer } = {};
-  const composer = (): Composer => {
-    if (!parts.composer) throw new Error("A product changed an account before the composer was there");
-    return parts.composer;
-  };
-  const require: ProductContext["require"] = (principal, action, resource) => {
+type Require = ProductContext["require"];
+
+const createRequire =
+  (refusals: Refusals): Require =>
+  (principal, action, resource) => {
     const decision = authorize(principal, action, resource);
     if (decision.allowed) return;
     const named = `${resource.product}/${resource.id}`;
     refusals.record(principal, action, named, decision.reason);
     throw new PlatformError("forbidden", { message: `This token does not hold ${action} on ${named}.` });
+  };
+
+type Products = { readonly products: readonly Product[]; readonly composer: Composer };
+
+function openProducts(options: WingOptions, foundation: Foundation, require: Require): Products {
+  const { store, keys, trail } = foundation;
+  const parts: { composer?: Composer } = {};
+  const composer = (): Composer => {
+    if (!parts.composer) throw new Error("A product changed an account before the composer was there");
+    return parts.composer;
   };
   const products = createProducts({
     store,
@@ -149,7 +156,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const { url, host, log } = options;
   const foundation = await openFoundation(options, opening);
   const { store, keys, trail, tokens, uses, refusals } = foundation;
-  const { products, composer } = openProducts(options, foundation);
+  const require = createRequire(refusals);
+  const { products, composer } = openProducts(options, foundation, require);
   const urlOf = urlBuilder(options);
   const ending = createEnding({ store, keys, trail, host, products, log });
   const claims = createClaims({ store, keys, trail, tokens, composer, claimsPerDay: options.claimsPerDay, log });
@@ -161,7 +169,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   opening.use(followCapsuleEvents({ store, trail, composer, host, log }));
   const workers = products.find(({ name }) => name === "workers");
   if (!workers) throw new Error("The registry lacks Workers");
-  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, url, log }));
+  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, url, log }));
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [

@@ -6,7 +6,7 @@ import { success } from "../http/envelope.ts";
 import { accountRoute, type AccountCall, type Route } from "../http/routes.ts";
 import { createUpgrades, type Upgrades } from "../http/upgrade.ts";
 import type { Keys } from "../keys/keys.ts";
-import type { Product } from "../products/product.ts";
+import type { Product, ProductContext } from "../products/product.ts";
 import type { Store } from "../store/store.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Trail } from "../trail/trail.ts";
@@ -27,6 +27,7 @@ export type LogsOptions = {
   readonly host: Pick<CapsuleHost, "logs" | "follow" | "tail" | "metrics">;
   /** The product that knows which Workers there are. */
   readonly workers: Product;
+  readonly require: ProductContext["require"];
   readonly url: URL;
   readonly log: Log;
 };
@@ -62,10 +63,10 @@ function recordRoutes(options: LogsOptions, following: Following): Route[] {
 }
 
 export function createLogs(options: LogsOptions): Logs {
-  const { store, keys, trail, tokens, host, workers, url, log } = options;
+  const { store, keys, trail, tokens, host, workers, require, url, log } = options;
   const watch = openWatch({ tokens, clock: store.clock, log });
   const following = openFollowing({ host, watch, log });
-  const tails = openTails({ store, trail, workers, log });
+  const tails = openTails({ store, trail, workers, require, log });
   const capabilities = openTailCapabilities(keys.signing("tail"), store.clock);
   const stop = async (): Promise<void> => {
     watch[Symbol.dispose]();

@@ -56,7 +56,7 @@ export function tailRoutes({ host, tails, capabilities, url }: TailRoutesOptions
     }),
     accountRoute("DELETE", `${TAILS}/:tail`, READ, (call) => {
       const id = call.params["tail"] ?? "";
-      tails.remove(call.account, scriptOf(call), id);
+      tails.remove(call.principal, scriptOf(call), id);
       return Promise.resolve(success({ id }));
     }),
     capabilityRoute("GET", CONNECT, "the signed address of a tail, opened as a WebSocket", () => {

@@ -112,7 +112,7 @@ export async function connectTail(options: TailingOptions, { request, url, socke
   const owned = opening.move();
   const letGo = async (): Promise<void> => {
     await connection.closed;
-    tails.end(tail, "The client closed it.");
+    tails.end(tail, "The client closed it.", "final", tail.principal);
     await owned.disposeAsync();
   };
   void letGo();

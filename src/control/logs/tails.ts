@@ -7,7 +7,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 import { newId, type AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Principal } from "../permissions/authorize.ts";
-import { noWorker, type Product } from "../products/product.ts";
+import { noWorker, type Product, type ProductContext } from "../products/product.ts";
 import type { Store, Tx } from "../store/store.ts";
 import type { Entry, Trail } from "../trail/trail.ts";
 import type { Finality } from "./watch.ts";
@@ -42,23 +42,37 @@ export type Tails = {
   /** @throws PlatformError worker_not_found */
   checkWorker(account: AccountId, script: string): Promise<void>;
   list(account: AccountId, script: string): readonly Tail[];
-  /** Idempotent for a minute. @throws PlatformError tail_not_found */
-  remove(account: AccountId, script: string, id: string): void;
+  /**
+   * Idempotent for a minute. Another token's tail is a change to who else works on the Worker, and wants what that wants.
+   * @throws PlatformError tail_not_found; forbidden, after recording the refusal
+   */
+  remove(principal: Principal, script: string, id: string): void;
   /** The tail, now opening. @throws PlatformError tail_invalid unless it waits */
   take(account: string, id: string): Tail;
-  end(tail: Tail, why: string, how?: Finality): void;
+  /** @param by who ended it; this installation unless told otherwise */
+  end(tail: Tail, why: string, how?: Finality, by?: Principal): void;
   /** Ends all; resolves once that is in the trail. */
   stop(): Promise<void>;
 };
 
-export type TailsOptions = { readonly store: Store; readonly trail: Trail; readonly workers: Product; readonly log: Log };
+export type TailsOptions = {
+  readonly store: Store;
+  readonly trail: Trail;
+  readonly workers: Product;
+  readonly require: ProductContext["require"];
+  readonly log: Log;
+};
 
-const entry = (tail: Tail, at: number, action: "tails:open" | "tails:end"): Entry => ({
+type By = Pick<Principal, "task" | "actors"> & { readonly token: string | null };
+
+const ourselves = (tail: Tail): By => ({ task: tail.principal.task, actors: ["mayfly"], token: null });
+
+const entry = (tail: Tail, at: number, action: "tails:open" | "tails:end", { task, actors, token }: By): Entry => ({
   at,
   account: tail.account,
-  task: tail.principal.task,
-  actors: tail.principal.actors,
-  token: tail.principal.token,
+  task,
+  actors,
+  token,
   action,
   resource: `workers/${tail.script}`,
   outcome: "done",
@@ -81,25 +95,25 @@ async function begin(options: TailsOptions, tail: Tail): Promise<void> {
     if ((await workers.resolve(tx, account, script)) === null) throw noWorker(script);
     const ends = [tail.expiresAtMs, row.expires_at, principal.expiresAtMs].filter((end) => end !== null);
     tail.expiresAtMs = Math.min(...ends);
-    await trail.append(tx, entry(tail, store.clock.now(), "tails:open"));
+    await trail.append(tx, entry(tail, store.clock.now(), "tails:open", principal));
   });
 }
 
 export function openTails(options: TailsOptions): Tails {
-  const { store, trail, workers, log } = options;
+  const { store, trail, workers, require, log } = options;
   const { clock } = store;
   const tails = new Map<string, Tail>();
   const writing = new Set<Promise<void>>();
   let isStopped = false;
 
-  const end = (tail: Tail, why: string, how: Finality = "final"): void => {
+  const end: Tails["end"] = (tail, why, how = "final", by) => {
     if (tail.state === "ended") return;
     tail.state = "ended";
     tail.endedAtMs = clock.now();
     tail.source.destroy();
     tail.hangUp(why, how);
     const written = store
-      .transaction((tx) => trail.append(tx, { ...entry(tail, clock.now(), "tails:end"), reason: why }))
+      .transaction((tx) => trail.append(tx, { ...entry(tail, clock.now(), "tails:end", by ?? ourselves(tail)), reason: why }))
       .catch((err: unknown) => log.error({ err, tail: tail.id }, "the end of a tail could not be written to the trail"))
       .finally(() => writing.delete(written));
     writing.add(written);
@@ -141,12 +155,14 @@ export function openTails(options: TailsOptions): Tails {
     },
     list: (account, script) =>
       [...tails.values()].filter((tail) => tail.account === account && tail.script === script && tail.state !== "ended"),
-    remove: (account, script, id) => {
+    remove: (principal, script, id) => {
+      const { account } = principal;
       const tail = tails.get(id);
       if (!tail || tail.account !== account || tail.script !== script) {
         throw new PlatformError("tail_not_found", { message: `The Worker has no tail ${JSON.stringify(id.slice(0, 80))}.` });
       }
-      end(tail, "The tail was deleted.");
+      if (tail.principal.token !== principal.token) require(principal, "workers:write", { account, product: "workers", id: script });
+      end(tail, "The tail was deleted.", "final", principal);
     },
     take: (account, id) => {
       const tail = tails.get(id);
