@@ -187,6 +187,9 @@ export class Capsule implements Occupant {
     if (this.#run !== run) return;
     if (finding.kind === "hung") {
       this.#log.warn(finding, "a capsule does not answer");
+      // What it used while it was listened to, which no further look will find.
+      this.#cpuBeforeMs += finding.cpuMs;
+      this.#parts.journal.cpu(this.account, finding.cpuMs);
       this.#cut(run);
       this.#mishap(hangFate(finding, this.#parts.clock.now()));
     } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
