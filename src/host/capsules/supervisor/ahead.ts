@@ -14,6 +14,8 @@ export type AheadOptions = {
   readonly tryPlace: () => Disposable | null;
   /** How long one waits to be taken. */
   readonly keepMs: number;
+  /** Those that come up at once; further accounts get theirs when they deploy, through the gate. */
+  readonly maxPreparing: number;
 };
 
 class Waiting implements Occupant {
@@ -73,6 +75,7 @@ export class Ahead implements AsyncDisposable {
   readonly #options: AheadOptions;
   /** Those on their way out included, so that an account's end waits for them too. */
   readonly #waiting = new Map<AccountId, Waiting>();
+  #preparing = 0;
   #over = false;
 
   constructor(options: AheadOptions) {
@@ -81,16 +84,29 @@ export class Ahead implements AsyncDisposable {
 
   /** Starts one for the account, unless it has one or there is no room. */
   begin(account: AccountId, limits: Limits): void {
-    if (this.#over || this.#waiting.has(account)) return;
+    if (this.#over || this.#waiting.has(account) || this.#preparing >= this.#options.maxPreparing) return;
     const place = this.#options.tryPlace();
     if (place === null) return;
-    const waiting: Waiting = new Waiting(this.#options.prepare(account, limits), limits, () => {
+    const waiting: Waiting = new Waiting(this.#prepare(account, limits), limits, () => {
       clearTimeout(timer);
       place[Symbol.dispose]();
       if (this.#waiting.get(account) === waiting) this.#waiting.delete(account);
     });
     const timer = setTimeout(() => void waiting.stopIdle(), this.#options.keepMs).unref();
     this.#waiting.set(account, waiting);
+  }
+
+  #prepare(account: AccountId, limits: Limits): Promise<Prepared> {
+    const prepared = this.#options.prepare(account, limits);
+    this.#preparing++;
+    const up = (): void => void this.#preparing--;
+    prepared.then(({ process }) => process).then(up, up);
+    return prepared;
+  }
+
+  /** Places that are held by none who serves. */
+  get places(): number {
+    return this.#waiting.size;
   }
 
   has(account: AccountId): boolean {

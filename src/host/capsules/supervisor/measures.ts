@@ -19,7 +19,7 @@ export function createMeasures(now: { hot(): number; known(): number }) {
       }),
     );
   };
-  gauge("mayfly_capsules_hot", "Processes of accounts: those that serve and those that wait for a deploy", now.hot);
+  gauge("mayfly_capsules_hot", "Processes of accounts that serve, without those that wait for a deploy", now.hot);
   gauge("mayfly_capsules_known", "Accounts that this host routes to", now.known);
   return {
     /** Others of this wing register theirs here too. */

@@ -27,6 +27,8 @@ export const BOUNDS = {
   gateMs: 1_000,
   /** A process that was started ahead waits this long for what it will run. */
   aheadMs: 5_000,
+  /** Processes that are started ahead at once, beside those that somebody waits for. */
+  maxPreparing: 2,
   /** Between two looks at every hot capsule. */
   tickMs: 1_000,
   /** Without an answer for so long a process that computes is hung … */

@@ -87,8 +87,9 @@ export class Supervisor implements Capsules, AsyncDisposable {
       },
       tryPlace: () => this.#places.tryTake(),
       keepMs: this.#bounds.aheadMs,
+      maxPreparing: this.#bounds.maxPreparing,
     });
-    this.measures = createMeasures({ hot: () => this.#places.taken, known: () => this.#capsules.size });
+    this.measures = createMeasures({ hot: () => this.hot, known: () => this.#capsules.size });
     this.#parts = this.#capsuleParts();
     this.#loops = [this.#every(this.#bounds.tickMs, () => this.#tick()), this.#every(this.#bounds.heldMs, () => this.#tellHeld())];
   }
@@ -205,8 +206,9 @@ export class Supervisor implements Capsules, AsyncDisposable {
     return this.#events.after(cursor, this.#bounds.eventsMs);
   }
 
+  /** Processes that serve or start to; what waits for a deploy is nobody's yet. */
   get hot(): number {
-    return this.#places.taken;
+    return this.#places.taken - this.#ahead.places;
   }
 
   get known(): number {

@@ -123,6 +123,19 @@ describe("a process that waits for a deploy", () => {
     assert.equal((await b.supervisor.usage(account)).restarts, 0);
   });
 
+  test("is not one of many that come up at once, and not one that is counted as hot", async () => {
+    await using b = await bench();
+    await b.deploy(answering('"usual limits"'));
+    for (let count = 0; count < 8; count++) b.supervisor.expect(newAccountId());
+    await alive(b, 2);
+    const spec = await b.deploy(answering('"in the ordinary way"'));
+    assert.equal(await get(b.supervisor, spec.label), "in the ordinary way");
+    assert.deepEqual([b.sandbox.launches, b.supervisor.hot], [3, 1]);
+    assert.match(await b.supervisor.measures.registry.metrics(), /^mayfly_capsules_hot 1$/m);
+    for (let count = 0; count < 8; count++) b.supervisor.expect(newAccountId());
+    await alive(b, 5);
+  });
+
   test("takes a place only where one is free, and gives it up before anyone who serves", async () => {
     await using b = await bench({ capsulesHot: 2 });
     const [serving, waiting, asked] = [
@@ -134,7 +147,7 @@ describe("a process that waits for a deploy", () => {
     b.supervisor.expect(waiting.account);
     await alive(b, 2);
     b.supervisor.expect(asked.account);
-    assert.equal(b.supervisor.hot, 2, "no place is left for a third");
+    assert.deepEqual([b.supervisor.hot, b.sandbox.alive.size], [1, 2], "no place is left for a third");
     assert.equal(await get(b.supervisor, asked.label), "asked");
     assert.deepEqual(await Promise.all([serving, asked, waiting].map(async ({ account }) => (await b.supervisor.usage(account)).hot)), [
       true,
