@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { SETTINGS } from "../src/config.ts";
 import { openHouse } from "./fixtures/house.ts";
@@ -24,5 +24,14 @@ test("every setting that a document names exists", () => {
   const known: ReadonlySet<string> = new Set(Object.values(SETTINGS).map(({ name }) => name));
   for (const path of ["README.md", "docs/security.md", "docs/api.md"]) {
     for (const [name] of read(path).matchAll(/\bMAYFLY_[A-Z_]+\b/g)) assert.ok(known.has(name), `${path} names ${name}`);
+  }
+});
+
+test("every file that a document links to is there", () => {
+  for (const path of ["README.md", "SECURITY.md", "docs/security.md", "docs/api.md", "docs/bench.md"]) {
+    const at = new URL(`../${path}`, import.meta.url);
+    for (const [, link = ""] of read(path).matchAll(/\]\((?!https?:)([^)#\s]+)/g)) {
+      assert.ok(existsSync(new URL(link, at)), `${path} links to ${link}`);
+    }
   }
 });
