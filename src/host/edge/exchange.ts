@@ -11,6 +11,7 @@ import { pages, sendPage, type Page } from "./pages.ts";
 import type { Connection, Receiver, UpstreamFailure } from "./pool.ts";
 import type { ResponseHead } from "./response-parser.ts";
 import { joinSockets } from "./tunnel.ts";
+import { MAX_UNTAKEN_WRITES } from "./untaken.ts";
 import { upload } from "./upload.ts";
 
 /** How a request ended, for metrics: the Worker's answer, the edge's own, or no answer. */
@@ -43,8 +44,6 @@ export type Asked = {
 };
 
 const MAX_ONE_WRITE_BYTES = 8192;
-/** Writes of a body that the caller has not taken, however small: each is some hundred bytes of ours. */
-const MAX_UNTAKEN_WRITES = 64;
 
 /** Waits before a Worker that refused the connection is asked for again: its process has just died. */
 const REFUSED_WAITS_MS = [0, 50, 200, 500];

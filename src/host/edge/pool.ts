@@ -129,9 +129,9 @@ export class Connection {
     this.#socket.uncork();
   }
 
-  /** @returns false when the caller should wait for `drained` */
-  write(bytes: Buffer | string): boolean {
-    return this.#socket.write(bytes, "latin1");
+  /** @param taken called once the capsule's side has the bytes, and all before them @returns false when the caller should wait for `drained` */
+  write(bytes: Buffer | string, taken?: () => void): boolean {
+    return this.#socket.write(bytes, "latin1", taken);
   }
 
   cork(): void {

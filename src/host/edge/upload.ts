@@ -2,25 +2,36 @@
 // parser has held it to, or in chunks.
 import type { IncomingMessage } from "node:http";
 import type { Connection } from "./pool.ts";
+import { MAX_UNTAKEN_WRITES } from "./untaken.ts";
+
+/** What of a connection an upload uses. */
+type Upstream = Pick<Connection, "write" | "cork" | "uncork" | "finish" | "destroyed">;
 
 /** Streams the body; the connection is corked, and what has come already leaves with the head. */
-export function upload(incoming: IncomingMessage, connection: Connection): void {
+export function upload(incoming: IncomingMessage, connection: Upstream): void {
   const chunked = incoming.headers["transfer-encoding"] !== undefined;
-  const write = (bytes: Buffer): boolean => {
-    if (!chunked) return connection.write(bytes);
+  const write = (bytes: Buffer, taken?: () => void): boolean => {
+    if (!chunked) return connection.write(bytes, taken);
     connection.cork();
     connection.write(`${bytes.length.toString(16)}\r\n`);
     connection.write(bytes);
-    const more = connection.write("\r\n");
+    const more = connection.write("\r\n", taken);
     connection.uncork();
     return more;
   };
   let come: Buffer | null;
   while ((come = incoming.read() as Buffer | null) !== null) write(come);
   connection.uncork();
+  let untaken = 0;
+  const taken = (): void => {
+    untaken = 0;
+    incoming.resume();
+  };
   incoming.on("data", (bytes: Buffer) => {
     // Of a Worker that has closed its side the rest is read and thrown away: the caller is still writing.
-    if (!connection.destroyed && !write(bytes)) incoming.pause();
+    if (connection.destroyed) return;
+    const most = ++untaken >= MAX_UNTAKEN_WRITES;
+    if (!write(bytes, most ? taken : undefined) || most) incoming.pause();
   });
   incoming.on("end", () => {
     if (connection.destroyed) return;
