@@ -3,7 +3,7 @@
 import { ServerResponse, type IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { MAX_UNTAKEN_WRITES } from "./untaken.ts";
+import { pour } from "./untaken.ts";
 
 type Flushing = Duplex & { destroySoon?: () => void };
 
@@ -39,25 +39,12 @@ function finish(socket: Flushing): void {
   socket.once("close", () => clearTimeout(timer));
 }
 
-/** As `pipe` does, with a bound on the number of writes too. */
-function pass(from: Duplex, to: Duplex): void {
-  let untaken = 0;
-  const taken = (): void => {
-    untaken = 0;
-    from.resume();
-  };
-  from.on("data", (bytes: Buffer) => {
-    const most = ++untaken >= MAX_UNTAKEN_WRITES;
-    if (!to.write(bytes, most ? taken : undefined) || most) from.pause();
-  });
-  to.on("drain", () => from.resume());
-  from.resume();
-}
-
 function follow(from: Duplex, to: Duplex, { halfOpen }: JoinOptions): void {
   from.on("error", () => from.destroy());
   from.on("close", () => finish(to));
-  pass(from, to);
+  pour(from, (bytes, taken) => to.write(bytes, taken));
+  to.on("drain", () => from.resume());
+  from.resume();
   if (halfOpen) {
     from.on("end", () => to.end());
     return;

@@ -2,7 +2,7 @@
 // parser has held it to, or in chunks.
 import type { IncomingMessage } from "node:http";
 import type { Connection } from "./pool.ts";
-import { MAX_UNTAKEN_WRITES } from "./untaken.ts";
+import { pour } from "./untaken.ts";
 
 /** What of a connection an upload uses. */
 type Upstream = Pick<Connection, "write" | "cork" | "uncork" | "finish" | "destroyed">;
@@ -22,16 +22,11 @@ export function upload(incoming: IncomingMessage, connection: Upstream): void {
   let come: Buffer | null;
   while ((come = incoming.read() as Buffer | null) !== null) write(come);
   connection.uncork();
-  let untaken = 0;
-  const taken = (): void => {
-    untaken = 0;
-    incoming.resume();
-  };
-  incoming.on("data", (bytes: Buffer) => {
+  pour(incoming, (bytes, taken) => {
+    if (!connection.destroyed) return write(bytes, taken);
     // Of a Worker that has closed its side the rest is read and thrown away: the caller is still writing.
-    if (connection.destroyed) return;
-    const most = ++untaken >= MAX_UNTAKEN_WRITES;
-    if (!write(bytes, most ? taken : undefined) || most) incoming.pause();
+    taken?.();
+    return true;
   });
   incoming.on("end", () => {
     if (connection.destroyed) return;

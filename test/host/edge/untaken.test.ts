@@ -84,4 +84,16 @@ describe("a far end that reads nothing", () => {
       assert.equal(body, whole);
     });
   }
+
+  test("of an upload that is gone keeps nobody from sending the rest", async () => {
+    const incoming = Object.assign(new Readable({ read() {}, highWaterMark: 1 }), { headers: { "content-length": String(BYTES) } });
+    const nothing = (): never => assert.fail("nothing is written any more");
+    upload(incoming as unknown as IncomingMessage, { write: nothing, cork: nothing, uncork() {}, finish: nothing, destroyed: true });
+    for (let at = 0; at < BYTES; at++) {
+      incoming.push(byteAt(at));
+      if (at % 50 === 0) await turn();
+    }
+    incoming.push(null);
+    while (!incoming.readableEnded) await turn();
+  });
 });
