@@ -152,28 +152,15 @@ export function lostEvent(
   };
 }
 
+/** What the stream itself has to say, in the form of an event. */
+const notice = (event: { readonly type: string; readonly message: string }): string =>
+  JSON.stringify({ outcome: "unknown", scriptName: null, logs: [], exceptions: [], eventTimestamp: null, event });
+
 export const overloadEvent = (): string =>
-  JSON.stringify({
-    outcome: "unknown",
-    scriptName: null,
-    logs: [],
-    exceptions: [],
-    eventTimestamp: null,
-    event: { type: "overload", message: "Events come faster than they are read; some are left out until the reader has caught up." },
-  });
+  notice({ type: "overload", message: "Events come faster than they are read; some are left out until the reader has caught up." });
 
 export const overloadStopEvent = (missed: number): string =>
-  JSON.stringify({
-    outcome: "unknown",
-    scriptName: null,
-    logs: [],
-    exceptions: [],
-    eventTimestamp: null,
-    event: {
-      type: "overload-stop",
-      message: `The reader has caught up; ${missed} ${missed === 1 ? "event was" : "events were"} left out.`,
-    },
-  });
+  notice({ type: "overload-stop", message: `The reader has caught up; ${missed} ${missed === 1 ? "event was" : "events were"} left out.` });
 
 const headersIn = (event: TailEvent): Record<string, string> => (event.event?.["request"] as TailRequest | undefined)?.headers ?? {};
 

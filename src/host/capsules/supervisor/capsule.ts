@@ -10,7 +10,6 @@ import { choose } from "./choice.ts";
 import type { Ahead } from "./ahead.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
-import { ingressSockets } from "../workerd/config.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
@@ -392,8 +391,8 @@ export class Capsule implements Occupant {
   }
 }
 
-/** Whether anybody can reach it: what is not public yet would be started anew when it is. */
-const isServed = (spec: CapsuleSpec): boolean => spec.units.some((unit) => ingressSockets(unit).size > 0);
+/** Whether there is anything that could be asked: an account without Workers needs no process. */
+const isServed = (spec: CapsuleSpec): boolean => spec.units.some((unit) => unit.fronts.length > 0);
 
 function unavailable(reason: string, retryAfterSeconds: number): Answerer {
   return { kind: "unavailable", reason, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
