@@ -1,5 +1,6 @@
 // The wire under the door: JSON over HTTP on a unix socket that only this installation's user can open.
-// `put` streams its body, `follow` and `tail` their answers; every other call is one JSON message each way. Failures cross as codes of the error table.
+// `put` streams its body, `follow` and `tail` their answers, `call` both; every other call is one JSON message each way.
+// Failures cross as codes of the error table.
 import { Agent, createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { chmodSync, rmSync } from "node:fs";
 import { Readable } from "node:stream";
@@ -19,6 +20,7 @@ import {
   type CapsuleControl,
   type CapsuleHost,
 } from "./messages.ts";
+import { answerHead, capsuleCall, scheduledCall, scheduledOutcome, type CapsuleAnswer, type CapsuleCall } from "./calls.ts";
 import { followQuery, logPage, logQuery, metricsMinute, metricsQuery, tailQuery } from "./logs.ts";
 import { accountId, capsuleSpec, tombstone, trial } from "./spec.ts";
 
@@ -40,6 +42,8 @@ const HOST_CALLS = {
   prometheus: { input: nothing, output: z.string() },
   logs: { input: logQuery, output: logPage },
   metrics: { input: metricsQuery, output: z.array(metricsMinute) },
+  schedule: { input: scheduledCall, output: scheduledOutcome },
+  wake: { input: accountId, output: nothing },
 } satisfies Record<string, Call>;
 
 const CONTROL_CALLS = {
@@ -50,12 +54,21 @@ const CONTROL_CALLS = {
 const wireError = z.object({
   code: z.string().refine((code): code is ErrorCode => code in ERRORS),
   message: z.string(),
+  next: z.string(),
+  retryAfterSeconds: z.number().optional(),
 });
 
 function toError(answer: string): PlatformError {
-  const { code, message } = wireError.parse(JSON.parse(answer));
-  return new PlatformError(code, { message });
+  const { code, message, next, retryAfterSeconds } = wireError.parse(JSON.parse(answer));
+  return new PlatformError(code, { message, next, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) });
 }
+
+/** Of a call, JSON in base64: the request's own head, and that of its answer. */
+const CALL_HEADER = "mayfly-call";
+const ANSWER_HEADER = "mayfly-answer";
+
+const headed = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
+const unheaded = (header: string | string[] | undefined): unknown => JSON.parse(Buffer.from(String(header), "base64").toString());
 
 /** A connection to the other wing; calls fail with `capsule_failed` while it is down. */
 class Link {
@@ -84,9 +97,9 @@ class Link {
   }
 
   /** The answer as it comes; destroying it tells the other side. */
-  async open(path: string, body: string): Promise<Readable> {
+  async open(path: string, body: string | Uint8Array | Readable, headers: Record<string, string> = {}): Promise<IncomingMessage> {
     try {
-      const incoming = await this.#exchange(path, body);
+      const incoming = await this.#exchange(path, body, headers);
       if (incoming.statusCode === 200) return incoming;
       throw toError(await text(incoming));
     } catch (cause) {
@@ -95,9 +108,14 @@ class Link {
     }
   }
 
-  #exchange(path: string, body: string | Uint8Array | Readable): Promise<IncomingMessage> {
+  async pass(call: CapsuleCall, body: Uint8Array | Readable): Promise<CapsuleAnswer> {
+    const incoming = await this.open("/call", body, { [CALL_HEADER]: headed(call) });
+    return { ...answerHead.parse(unheaded(incoming.headers[ANSWER_HEADER])), body: incoming };
+  }
+
+  #exchange(path: string, body: string | Uint8Array | Readable, headers: Record<string, string> = {}): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath: this.#socketPath, path, method: "POST", agent: this.#agent }, resolve);
+      const outgoing = request({ socketPath: this.#socketPath, path, method: "POST", agent: this.#agent, headers }, resolve);
       outgoing.on("error", reject);
       if (body instanceof Readable) pipeline(body, outgoing).catch(reject);
       else outgoing.end(body);
@@ -129,6 +147,9 @@ export function connectHost(socketPath: string): CapsuleHost & Disposable {
     follow: (query) => link.open("/follow", JSON.stringify(query)),
     tail: (query) => link.open("/tail", JSON.stringify(query)),
     metrics: (query) => call("metrics", query),
+    call: (input, body = new Uint8Array()) => link.pass(input, body),
+    schedule: (input) => call("schedule", input),
+    wake: async (account) => void (await call("wake", account)),
     [Symbol.dispose]: () => link.close(),
   };
 }
@@ -145,6 +166,17 @@ export function connectControl(socketPath: string): CapsuleControl & Disposable 
 
 type Answer = (path: string, request: IncomingMessage) => Promise<unknown>;
 
+/** The answer to a call: what its head was beside what streams. */
+class Answered {
+  readonly head: z.infer<typeof answerHead>;
+  readonly stream: Readable;
+
+  constructor({ status, headers, body }: CapsuleAnswer) {
+    this.head = { status, headers };
+    this.stream = body;
+  }
+}
+
 async function reply(answer: Answer, onBug: (error: unknown) => void, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   let status = 200;
   let body: unknown;
@@ -157,11 +189,15 @@ async function reply(answer: Answer, onBug: (error: unknown) => void, incoming: 
         ? error
         : new PlatformError("capsule_failed", { message: "The machine could not do it.", cause: error });
     status = known.status;
-    body = { code: known.code, message: known.message };
+    body = { code: known.code, message: known.message, next: known.next, retryAfterSeconds: known.retryAfterSeconds };
   }
-  incoming.resume();
+  if (!(body instanceof Answered)) incoming.resume();
+  if (body instanceof Answered) {
+    outgoing.writeHead(status, { [ANSWER_HEADER]: headed(body.head) });
+    body = body.stream;
+  } else if (body instanceof Readable) outgoing.writeHead(status, { "content-type": "application/x-ndjson" });
   if (body instanceof Readable) {
-    outgoing.writeHead(status, { "content-type": "application/x-ndjson" }).flushHeaders();
+    outgoing.flushHeaders();
     // Whichever side goes first takes the other along: neither an abandoned stream nor a cut answer is an error here.
     pipeline(body, outgoing).catch(() => {});
     return;
@@ -223,6 +259,12 @@ export function serveHost(socketPath: string, host: CapsuleHost, onBug: (error: 
           return host.tail(await parse(tailQuery, incoming));
         case "metrics":
           return host.metrics(await parse(metricsQuery, incoming));
+        case "call":
+          return new Answered(await host.call(capsuleCall.parse(unheaded(incoming.headers[CALL_HEADER])), incoming));
+        case "schedule":
+          return host.schedule(await parse(scheduledCall, incoming));
+        case "wake":
+          return host.wake(await parse(accountId, incoming));
         default:
           throw new PlatformError("route_not_found", { message: `The host has no call ${name}.` });
       }

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Readable } from "node:stream";
 import type { AccountId } from "../kernel/ids.ts";
+import type { CapsuleAnswer, CapsuleCall, ScheduledCall, ScheduledOutcome } from "./calls.ts";
 import type { FollowQuery, LogPage, LogQuery, MetricsMinute, MetricsQuery, TailQuery } from "./logs.ts";
 import { accountId, capsuleSpec, tombstone, type CapsuleSpec, type Tombstone, type Trial } from "./spec.ts";
 
@@ -76,6 +77,15 @@ export type CapsuleHost = {
   /** Removes the account's directory. Only after `end`. */
   erase(account: AccountId): Promise<void>;
   usage(account: AccountId): Promise<Usage>;
+  /**
+   * Sends a request to a service of the account's process, starting it where it is cold; the answer streams.
+   * @throws PlatformError account_gone, account_suspended, capsule_failed when the process cannot be had or goes away
+   */
+  call(call: CapsuleCall, body?: Readable | Uint8Array): Promise<CapsuleAnswer>;
+  /** Runs a Worker's scheduled handler to its end. @throws PlatformError as `call` */
+  schedule(call: ScheduledCall): Promise<ScheduledOutcome>;
+  /** Starts the account's process if it is cold: what is overdue in it, such as an alarm, then runs. @throws PlatformError as `call` */
+  wake(account: AccountId): Promise<void>;
   /** What is kept of the account's log. */
   logs(query: LogQuery): Promise<LogPage>;
   /** `followLine`s as they come, one JSON a line, until the reader goes or the account ends; a slow reader misses some and is told. */

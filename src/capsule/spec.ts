@@ -15,8 +15,20 @@ const hash = z.string().regex(SHA256_HEX);
 /** Of our making, never a tenant's: a service of the process. */
 const serviceId = z.string().regex(/^[a-z][a-z0-9-]{0,79}$/);
 
-/** The bytes of a module: uploaded ones by hash in `code/`, ours by key in `host/capsules/workerd/runtime/`. */
-const source = z.union([z.object({ hash }), z.object({ runtime: z.enum(["absent-service"]) })]);
+/** Modules of ours that services of a spec may run: files in `host/capsules/workerd/runtime/`. */
+export const RUNTIME_MODULES = ["absent-service"] as const;
+
+/** The bytes of a module: uploaded ones by hash in `code/`, ours by key, workerd's own by name in its binary. */
+const source = z.union([
+  z.object({ hash }),
+  z.object({ runtime: z.enum(RUNTIME_MODULES) }),
+  z.object({ bundled: z.enum(["/workerd/kv.js", "/workerd/d1.js"]) }),
+]);
+
+/** A directory under the account's `state/` that the process may write, and nothing else may. */
+export const DISKS = ["kv", "d1", "objects", "cache", "analytics"] as const;
+const disk = z.enum(DISKS);
+export type Disk = z.infer<typeof disk>;
 
 const moduleKind = z.enum(["esm", "commonjs", "text", "data", "wasm", "json"]);
 const module = z.object({ name: z.string().min(1), kind: moduleKind, source });
@@ -35,9 +47,30 @@ const binding = z.discriminatedUnion("kind", [
     /** JSON object given to the callee as `ctx.props`. */
     props: z.string().optional(),
   }),
+  /** workerd's own binding of that product over a service of ours; `props` says which resource of it. */
+  z.object({ kind: z.enum(["kv", "d1", "analytics-engine"]), name: z.string(), service: serviceId, props: z.string() }),
+  /** A class of Durable Objects, in the service that owns its namespace. */
+  z.object({ kind: z.literal("objects"), name: z.string(), service: serviceId, className: z.string() }),
+  /** Files of one of the account's disks; for services of ours alone. */
+  z.object({ kind: z.literal("disk"), name: z.string(), disk }),
 ]);
 
-/** What a service runs, as its owner calls it: for logs, never for names of anything. Null for a service of ours. */
+const uniqueKey = z.string().regex(/^[a-z0-9]{1,40}$/);
+/** Of our making: 32 hexadecimal digits, or a UUID. */
+const resourceId = z.string().regex(/^[0-9a-f-]{32,36}$/);
+
+/** A namespace of Durable Objects. Its key is for ever: ids and files derive from it, and no two services may own the same. */
+const objectNamespace = z.object({
+  className: z.string().min(1),
+  uniqueKey,
+  /** Whether the class may use SQL; without it, the key-value storage alone. */
+  sql: z.boolean(),
+});
+
+/**
+ * What a service runs, as its owner calls it: for logs, never for names of anything. Null for a service of ours, which
+ * reaches nothing outside the process and whose events are nobody's.
+ */
 const origin = z.object({ script: z.string(), version: z.string() }).nullable();
 
 const workerService = z.object({
@@ -52,6 +85,10 @@ const workerService = z.object({
   compatibilityDate: z.string(),
   compatibilityFlags: z.array(z.string()),
   bindings: z.array(binding),
+  /** The namespaces that this service owns, and where their objects lie. */
+  objects: z.object({ disk, namespaces: z.array(objectNamespace).min(1) }).optional(),
+  /** The service of ours behind the Worker's Cache API; without it, the API refuses to be used. */
+  cache: z.object({ service: serviceId, props: z.string() }).optional(),
 });
 
 const assetsService = z.object({
@@ -99,6 +136,9 @@ const limits = z.object({
   maxInnerRequests: z.number().int().positive(),
 });
 
+/** What must stay under `state/`, by the ids that name it there; whatever else of these kinds is found goes. */
+const stateKept = z.object({ kv: z.array(resourceId), d1: z.array(resourceId), objects: z.array(uniqueKey) });
+
 export const capsuleSpec = z.object({
   account: accountId,
   subdomain,
@@ -112,7 +152,7 @@ export const capsuleSpec = z.object({
   /** Processes of the account: one today. */
   units: z.array(unit).length(1),
   /** Every uploaded file that must stay on disk, those of older versions included. */
-  keep: z.object({ code: z.array(hash), assets: z.array(hash) }),
+  keep: z.object({ code: z.array(hash), assets: z.array(hash), state: stateKept.optional() }),
 });
 
 /** What is left of an account for a caller: why and when it stopped answering. */
@@ -145,6 +185,8 @@ export type Service = z.infer<typeof service>;
 export type WorkerService = z.infer<typeof workerService>;
 export type AssetsService = z.infer<typeof assetsService>;
 export type Binding = z.infer<typeof binding>;
+export type StateKept = z.infer<typeof stateKept>;
+export type ObjectNamespace = z.infer<typeof objectNamespace>;
 export type Module = z.infer<typeof module>;
 export type ModuleSource = z.infer<typeof source>;
 export type CapsuleLimits = z.infer<typeof limits>;

@@ -20,6 +20,7 @@ import { createAdmission } from "./admission/admission.ts";
 import { createApp } from "./app.ts";
 import { createChange } from "./composer/change.ts";
 import { createComposer, type Composer } from "./composer/composer.ts";
+import { createOutside } from "./composer/outside.ts";
 import { createApi, type Env } from "./http/api.ts";
 import { createMetrics } from "./http/metrics.ts";
 import type { Route } from "./http/routes.ts";
@@ -129,6 +130,7 @@ function openProducts(options: WingOptions, foundation: Foundation, require: Req
     quota: options.quota,
     edge: { urlOf: urlBuilder(options), domain: options.edgeDomain, hasTls: options.edgeUrl.protocol === "https:" },
     change: createChange({ store, composer }),
+    outside: createOutside({ store, trail }),
     require,
   });
   parts.composer = createComposer({ products, host: options.host, limits: options.limits });

@@ -47,6 +47,11 @@ export function createComposer({ products, host, limits }: ComposerOptions): Com
       keep: {
         code: [...new Set(parts.flatMap((part) => part.keep.code))],
         assets: [...new Set(parts.flatMap((part) => part.keep.assets))],
+        state: {
+          kv: parts.flatMap((part) => part.keep.state?.kv ?? []),
+          d1: parts.flatMap((part) => part.keep.state?.d1 ?? []),
+          objects: parts.flatMap((part) => part.keep.state?.objects ?? []),
+        },
       },
     };
   };

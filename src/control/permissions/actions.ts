@@ -1,6 +1,19 @@
 // Everything that a token can be allowed to do. An action belongs to the account or to one product.
 
-export const PRODUCTS = ["account", "workers", "assets", "kv", "d1", "durable-objects", "queues", "r2"] as const;
+export const PRODUCTS = [
+  "account",
+  "workers",
+  "assets",
+  "kv",
+  "d1",
+  "durable-objects",
+  "queues",
+  "r2",
+  "analytics",
+  "secrets-store",
+  "rate-limits",
+  "cache",
+] as const;
 export type ProductName = (typeof PRODUCTS)[number];
 
 export const ACTIONS = [
@@ -14,10 +27,15 @@ export const ACTIONS = [
   "workers:write",
   "assets:write",
   "kv:read",
+  "kv:write",
   "d1:read",
+  "d1:write",
   "durable-objects:read",
   "queues:read",
   "r2:read",
+  "analytics:read",
+  "secrets-store:read",
+  "secrets-store:write",
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 

@@ -1,7 +1,8 @@
 // What every product provides, and what it is handed. Products never import each other: what one needs of
 // another it asks for by name through `context.product`.
 import type { Kysely } from "kysely";
-import type { Service, Unit } from "../../capsule/spec.ts";
+import type { z } from "zod";
+import type { Binding, ObjectNamespace, Service, StateKept, Unit } from "../../capsule/spec.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
@@ -12,7 +13,7 @@ import type { Action, ProductName } from "../permissions/actions.ts";
 import type { Principal, Resource } from "../permissions/authorize.ts";
 import type { Schema } from "../store/schema.ts";
 import type { Account, Store, Tx } from "../store/store.ts";
-import type { Trail } from "../trail/trail.ts";
+import type { Deed, Trail } from "../trail/trail.ts";
 
 /** Limits with units; the operator's settings for temporary accounts, raised for claimed ones by quota.ts of each product. */
 export type QuotaSettings = {
@@ -39,6 +40,14 @@ export type ProductContext = {
    * @throws PlatformError as store.inAccount; capsule_failed when the write stands but the host could not apply it
    */
   readonly change: <T>(principal: Principal, fn: (tx: Tx, account: Account) => Promise<T>) => Promise<T>;
+  /**
+   * Does something outside the database, such as a write to a capsule's state: its intent is written into the trail
+   * while the account is proved alive, then it is done, then its outcome is written.
+   * @throws PlatformError as store.inAccount, and whatever `fn` throws
+   */
+  readonly outside: <T>(principal: Principal, action: Deed, resource: string, fn: () => Promise<T>) => Promise<T>;
+  /** Every kind of binding that the products give, by its type on the wire. */
+  readonly bindingKinds: () => ReadonlyMap<string, BindingKind>;
   /** @throws PlatformError forbidden, after recording the refusal; for permissions found inside a body, such as a binding's resource */
   readonly require: (principal: Principal, action: Action, resource: Resource) => void;
 };
@@ -49,16 +58,52 @@ export type Composition = {
   readonly fronts: Unit["fronts"];
   readonly ingress: Unit["ingress"];
   /** Hashes of every uploaded file that must stay on disk. */
-  readonly keep: { readonly code: readonly string[]; readonly assets: readonly string[] };
+  readonly keep: { readonly code: readonly string[]; readonly assets: readonly string[]; readonly state?: Partial<StateKept> };
 };
 
 /** A resource as another product may hold it: its permanent id and its name. */
 export type Found = { readonly id: string; readonly name: string };
 
+type WithoutName<B> = B extends unknown ? Omit<B, "name"> : never;
+
 /** A binding ready for the process, without its name. */
 export type BoundFragment =
-  | { readonly kind: "service"; readonly service: string; readonly entrypoint?: string; readonly props?: string }
-  | { readonly kind: "json"; readonly json: string };
+  | WithoutName<Binding>
+  /** Objects of a class whose namespace the named Worker owns: which service that is, Workers know. */
+  | { readonly kind: "objects-of"; readonly workerId: string; readonly className: string };
+
+/** What a binding says beside its name and type, as the wire has it and as it is kept. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** A kind of binding that a product gives to Workers. */
+export type BindingKind = {
+  /** `type` on the wire. */
+  readonly type: string;
+  /** Strips what it does not know. */
+  readonly fields: z.ZodType<Fields>;
+  /**
+   * Checks that what the binding names is there.
+   * @param script the Worker that has the binding
+   * @returns what binding it needs a permission for; null where it needs none
+   * @throws PlatformError invalid_upload, naming what is missing and how to make it
+   */
+  settle(db: Kysely<Schema>, account: AccountId, fields: Fields, script: string): Promise<{ action: Action; resource: Resource } | null>;
+  /** Reads once what composing needs; the answer is pure, and null for a resource that is gone. */
+  compose(db: Kysely<Schema>, account: AccountId): Promise<(fields: Fields, script: string) => BoundFragment | null>;
+  /** The resource in words, such as `The KV namespace "…"`, for a Worker that uses it when it is gone. */
+  describe(fields: Fields): string;
+};
+
+/** How much of something the account may have, and has. */
+export type Limit = {
+  /** `product.what`, snake case, such as `kv.namespaces`. */
+  readonly name: string;
+  readonly unit: "count" | "bytes" | "seconds" | "requests";
+  /** Null: no cap of its own. */
+  readonly max: number | null;
+  /** Null where only the process knows. */
+  readonly used: number | null;
+};
 
 /** A static file as a Worker's version holds it. */
 export type AssetFile = {
@@ -112,8 +157,12 @@ export type Product = {
   readonly routes: readonly Route[];
   /** The resource by id or name, inside the caller's transaction; null when the account has none such. */
   resolve(tx: Tx, account: AccountId, idOrName: string): Promise<Found | null>;
-  /** The binding of a Worker to the resource. */
-  bind(resource: Found): BoundFragment;
+  /** Absent where Workers bind nothing of the product. */
+  readonly bindings?: readonly BindingKind[];
+  /** Namespaces of Durable Objects by the id of the Worker that owns them; present on that product alone. */
+  readonly namespaces?: (db: Kysely<Schema>, account: AccountId) => Promise<ReadonlyMap<string, readonly ObjectNamespace[]>>;
+  /** What an account may hold of it, and holds; absent where there is no cap. */
+  readonly limits?: (db: Kysely<Schema>, account: Account) => Promise<readonly Limit[]>;
   /** Names of the Workers that bind the resource. */
   referencedBy(tx: Tx, account: AccountId, resource: Found): Promise<string[]>;
   /** Services that the account's process needs for this product. */
@@ -152,7 +201,6 @@ export function notThereYet(name: ProductName, title: string, asked: readonly As
     name,
     routes: asked.map(([method, path, action]) => accountRoute(method, path, { action, product: name }, refuse)),
     resolve: () => Promise.resolve(null),
-    bind: refuse,
     referencedBy: () => Promise.resolve([]),
     compose: () => Promise.resolve(NOTHING),
     teardown: () => Promise.resolve({ removed: 0 }),

@@ -3,6 +3,7 @@
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { Sandbox } from "../contract.ts";
 import type { Logs } from "../logs/logs.ts";
+import { callService, runSchedule } from "./supervisor/calls.ts";
 import type { CapsuleFiles } from "./supervisor/parts.ts";
 import type { Supervisor } from "./supervisor/supervisor.ts";
 import type { Trials } from "./trials/trial.ts";
@@ -37,6 +38,11 @@ export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, wo
     },
     erase: (account) => supervisor.erase(account),
     usage: (account) => supervisor.usage(account),
+    call: (call, body) => callService(supervisor, call, body),
+    schedule: (call) => runSchedule(supervisor, call),
+    wake: async (account) => {
+      using _hold = await supervisor.enter(account);
+    },
     logs: async (query) => {
       supervisor.refuseLapsed(query.account);
       return logs.page(query);

@@ -15,9 +15,6 @@ export function createAssets(context: ProductContext): Product {
     routes: assetRoutes(context, sessions, tokens),
     // A set of files belongs to a version of a Worker and has no name of its own.
     resolve: () => Promise.resolve(null),
-    bind: () => {
-      throw new Error("static assets are bound by their own Worker alone");
-    },
     referencedBy: () => Promise.resolve([]),
     // Uploaded files stay for the session that named them, though no version holds them yet.
     compose: async (tx, account) => ({

@@ -6,6 +6,7 @@ const AUTHOR = "";
 
 /** A binding as the API shows it. */
 export function bindingOnWire(binding: StoredBinding): Record<string, unknown> {
+  if (binding.type === "resource") return { type: binding.kind, name: binding.name, ...binding.fields };
   const { type, name } = binding;
   switch (type) {
     case "secret_text":

@@ -1,6 +1,10 @@
 // The bindings that a version will have: those that were sent, those that it inherits or keeps from the version
 // before, each checked against what it points to. Pure but for the permission check that it is handed.
+import type { Kysely } from "kysely";
 import { PlatformError } from "../../../kernel/errors.ts";
+import type { Principal } from "../../permissions/authorize.ts";
+import type { Schema } from "../../store/schema.ts";
+import type { ProductContext } from "../product.ts";
 import { invalidUpload, type SecretChanges, type SentBinding } from "./contract.ts";
 import type { Code, CodeFile, Exports, StoredBinding } from "./model.ts";
 import { nearest } from "./nearest.ts";
@@ -50,6 +54,9 @@ function inherited(name: string, as: string, before: readonly StoredBinding[] | 
   });
 }
 
+/** `type` on the wire. */
+export const wireType = (binding: StoredBinding): string => (binding.type === "resource" ? binding.kind : binding.type);
+
 /** A binding to bytes that came in the same upload; they are not carried over to another one's code. */
 const isPart = (binding: StoredBinding): boolean =>
   binding.type === "wasm_module" || binding.type === "data_blob" || binding.type === "text_blob";
@@ -85,6 +92,8 @@ function stored(sent: SentBinding, sources: BindingSources): StoredBinding {
     case "version_metadata":
     case "assets":
       return { type: sent.type, name: sent.name };
+    case "resource":
+      return sent;
     default:
       return sent satisfies never;
   }
@@ -157,7 +166,7 @@ export function resolveBindings(sent: readonly SentBinding[], sources: BindingSo
   checkParts(sent, resolved);
   const named = new Set(sent.map((binding) => binding.name));
   const kept = (sources.before ?? []).filter(
-    (binding) => !isPart(binding) && sources.keep.includes(binding.type) && !named.has(binding.name),
+    (binding) => !isPart(binding) && sources.keep.includes(wireType(binding)) && !named.has(binding.name),
   );
   const all = [...resolved, ...kept];
   if (all.length > BINDINGS_MAX) {
@@ -178,7 +187,10 @@ export function changeSecrets(before: readonly StoredBinding[], changes: SecretC
   for (const [name, text] of changes) {
     const known = before.find((binding) => binding.name === name);
     if (known && known.type !== "secret_text") {
-      throw invalidUpload(`name: ${shown(name)} is a binding of type ${known.type}.`, "Choose another name, or remove that binding first.");
+      throw invalidUpload(
+        `name: ${shown(name)} is a binding of type ${wireType(known)}.`,
+        "Choose another name, or remove that binding first.",
+      );
     }
     if (strict && text === null && !known) {
       throw new PlatformError("secret_not_found", { message: `name: the Worker has no secret ${shown(name)}.` });
@@ -197,4 +209,22 @@ export function secretsThatDiffer(one: readonly StoredBinding[], other: readonly
     new Map(bindings.flatMap((binding) => (binding.type === "secret_text" ? [[binding.name, binding.text] as const] : [])));
   const [a, b] = [secrets(one), secrets(other)];
   return [...new Set([...a.keys(), ...b.keys()])].filter((name) => a.get(name) !== b.get(name)).sort();
+}
+
+/**
+ * Checks that the resources that a version binds are there, inherited and kept ones included, and that the caller may bind them.
+ * @throws PlatformError invalid_upload, forbidden
+ */
+export async function checkResources(
+  context: ProductContext,
+  db: Kysely<Schema>,
+  principal: Principal,
+  script: string,
+  bindings: readonly StoredBinding[],
+): Promise<void> {
+  for (const binding of bindings) {
+    if (binding.type !== "resource") continue;
+    const needed = await context.bindingKinds().get(binding.kind)?.settle(db, principal.account, binding.fields, script);
+    if (needed) context.require(principal, needed.action, needed.resource);
+  }
 }

@@ -1,8 +1,10 @@
 // Versions become services of the account's process. A binding whose Worker or entrypoint is gone is pointed at a
 // stand-in that says so when it is called: one bad service must never stop the whole account.
-import type { Binding, Route, Service, WorkerService } from "../../../capsule/spec.ts";
+import type { Kysely } from "kysely";
+import type { Binding, ObjectNamespace, Route, Service, WorkerService } from "../../../capsule/spec.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
-import type { Composition } from "../product.ts";
+import type { BoundFragment, Composition, Fields, ProductContext } from "../product.ts";
+import type { Schema } from "../../store/schema.ts";
 import type { Keys } from "../../keys/keys.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import { iso } from "../../../kernel/clock.ts";
@@ -18,6 +20,8 @@ const ABSENT = "absent";
 /** Of workerd's asset service: what a Worker's own ASSETS binding reaches. */
 const ASSET_ENTRYPOINT = "AssetWorker";
 
+type Resource = Extract<StoredBinding, { type: "resource" }>;
+type Bound = (binding: Resource, script: string) => BoundFragment;
 type Target = { readonly service: string; readonly entrypoint?: string; readonly props?: string };
 type ServiceBinding = Extract<StoredBinding, { type: "service" }>;
 
@@ -25,6 +29,9 @@ type ServiceBinding = Extract<StoredBinding, { type: "service" }>;
 export type Surroundings = {
   readonly script: string;
   readonly target: (binding: ServiceBinding) => Target;
+  readonly bound: Bound;
+  /** The service that owns the namespaces of a Worker, by the Worker's id. */
+  readonly serviceOf: (workerId: string) => string | undefined;
   readonly assets: string;
   readonly versionMetadata: { readonly id: string; readonly tag: string; readonly timestamp: string };
 };
@@ -48,6 +55,20 @@ function composeBinding(binding: StoredBinding, around: Surroundings): Binding {
       return { kind: "service", name, service: around.assets, entrypoint: ASSET_ENTRYPOINT };
     case "service":
       return { kind: "service", name, ...around.target(binding) };
+    case "resource": {
+      const fragment = around.bound(binding, around.script);
+      if (fragment.kind !== "objects-of") return { name, ...fragment };
+      const { workerId, className } = fragment;
+      const service = around.serviceOf(workerId);
+      // A class without a service that owns its namespace would stop the whole process.
+      if (service !== undefined) return { kind: "objects", name, service, className };
+      return {
+        kind: "service",
+        name,
+        service: ABSENT,
+        props: JSON.stringify({ resource: `The Durable Object class ${JSON.stringify(className)}` }),
+      };
+    }
     default:
       return binding satisfies never;
   }
@@ -95,16 +116,37 @@ function targetOf(binding: ServiceBinding, live: ReadonlyMap<string, Live>): Tar
   };
 }
 
-function servicesOf(one: Live, live: ReadonlyMap<string, Live>): Service[] {
+/** What all versions of an account's Workers are composed against. */
+type Company = {
+  /** By name, the version that others bind. */
+  readonly live: ReadonlyMap<string, Live>;
+  readonly bound: Bound;
+  /** By the Worker's id. */
+  readonly namespaces: ReadonlyMap<string, readonly ObjectNamespace[]>;
+};
+
+/** The Worker's namespaces, on the one of its versions whose code their objects run. */
+function objectsOf({ worker, version }: Live, namespaces: Company["namespaces"]): WorkerService["objects"] {
+  const owned = namespaces.get(worker.id) ?? [];
+  if (owned.length === 0 || primaryOf(worker.traffic) !== version.id) return undefined;
+  return { disk: "objects", namespaces: [...owned] };
+}
+
+function servicesOf(one: Live, { live, bound, namespaces }: Company): Service[] {
   const { worker, version } = one;
+  const owners = new Map([...live.values()].map((owner) => [owner.worker.id, workerServiceId(owner.worker.id, owner.version.number)]));
   const id = workerServiceId(worker.id, version.number);
   const service = composeWorker(id, version, {
     script: worker.name,
     target: (binding) => targetOf(binding, live),
+    bound,
+    serviceOf: (workerId) => owners.get(workerId),
     assets: assetsServiceId(worker.id, version.number),
     versionMetadata: { id: version.id, tag: version.annotations["workers/tag"] ?? "", timestamp: iso(version.createdAtMs) },
   });
-  if (version.assets === null) return service ? [service] : [];
+  const objects = objectsOf(one, namespaces);
+  const own = service && { ...service, ...(objects && { objects }) };
+  if (version.assets === null) return own ? [own] : [];
   const assets: Service = {
     kind: "assets",
     id: assetsServiceId(worker.id, version.number),
@@ -113,7 +155,7 @@ function servicesOf(one: Live, live: ReadonlyMap<string, Live>): Service[] {
     config: version.assets.config,
     worker: service ? id : null,
   };
-  return service ? [service, assets] : [assets];
+  return own ? [own, assets] : [assets];
 }
 
 const absentService: WorkerService = {
@@ -152,12 +194,39 @@ function routesOf(worker: Worker, versions: readonly Live[], holders: ReadonlySe
   return [...own, ...previews];
 }
 
-export async function composeWorkers(tx: Tx, keys: Keys, account: Account): Promise<Composition> {
+/** Reads what the kinds of binding of some versions need; a resource that is gone becomes a stand-in that says so. */
+export async function resourceComposer(
+  context: ProductContext,
+  db: Kysely<Schema>,
+  account: AccountId,
+  versions: readonly Pick<VersionDraft, "bindings">[],
+): Promise<Bound> {
+  const used = new Set(versions.flatMap(({ bindings }) => bindings.flatMap((one) => (one.type === "resource" ? [one.kind] : []))));
+  const composers = new Map<string, (fields: Fields, script: string) => BoundFragment | null>();
+  for (const type of used) {
+    const kind = context.bindingKinds().get(type);
+    if (kind) composers.set(type, await kind.compose(db, account));
+  }
+  return ({ kind, fields }, script) => {
+    const resource = context.bindingKinds().get(kind)?.describe(fields) ?? `What the binding of type ${JSON.stringify(kind)} names`;
+    return composers.get(kind)?.(fields, script) ?? { kind: "service", service: ABSENT, props: JSON.stringify({ resource }) };
+  };
+}
+
+export async function composeWorkers(context: ProductContext, tx: Tx, account: Account): Promise<Composition> {
+  const { keys } = context;
   const all = await liveVersions(tx, keys, account.id);
   // A Worker whose requests are split is bound, as a whole, by the version that has most of them.
   const primaries = all.filter(({ worker, version }) => primaryOf(worker.traffic) === version.id);
   const byName = new Map(primaries.map((one) => [one.worker.name, one]));
-  const services = all.flatMap((one) => servicesOf(one, byName));
+  const bound = await resourceComposer(
+    context,
+    tx,
+    account.id,
+    all.map(({ version }) => version),
+  );
+  const namespaces = (await context.product("durable-objects")?.namespaces?.(tx, account.id)) ?? new Map<string, ObjectNamespace[]>();
+  const services = all.flatMap((one) => servicesOf(one, { live: byName, bound, namespaces }));
   const held = await heldFiles(tx, account.id);
   const holders = await aliasHolders(tx, account.id);
   const byWorker = [...Map.groupBy(all, ({ worker }) => worker)];

@@ -3,7 +3,8 @@
 import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
 import { WORDING } from "../../http/body.ts";
-import { SHARE_TOLERANCE, type ScriptSettings } from "./model.ts";
+import type { BindingKind } from "../product.ts";
+import { SHARE_TOLERANCE, type ScriptSettings, type StoredBinding } from "./model.ts";
 import { ANNOTATIONS_MAX, BINDING_NAME_MAX_BYTES, BINDINGS_MAX, SPLIT_MAX, TEXT_MAX_BYTES } from "./quota.ts";
 
 const bytes = (text: string): number => Buffer.byteLength(text);
@@ -41,7 +42,9 @@ export const sentBinding = z.discriminatedUnion("type", [
   z.object({ type: z.enum(["wasm_module", "text_blob", "data_blob"]), name: bindingName, part: z.string().min(1) }),
   serviceBinding,
 ]);
-export type SentBinding = z.infer<typeof sentBinding>;
+/** A binding of another product's kind, its fields checked by that. */
+export type SentResource = Extract<StoredBinding, { type: "resource" }>;
+export type SentBinding = z.infer<typeof sentBinding> | SentResource;
 
 const SUPPORTED: ReadonlySet<string> = new Set([
   "plain_text",
@@ -192,12 +195,17 @@ export function checkUpload<S extends z.ZodType>(schema: S, value: unknown, what
   throw invalidUpload(`${path}: ${issue?.message ?? "not valid"}.`);
 }
 
-/** Checks a list of bindings by the schema of their types. @throws PlatformError invalid_upload, naming types that are not there yet */
-export function checkBindings(sent: z.infer<typeof sentBindings>): SentBinding[] {
+/**
+ * Checks a list of bindings by the schema of their types.
+ * @param kinds what other products give, by type
+ * @throws PlatformError invalid_upload, naming types that are not there
+ */
+export function checkBindings(sent: z.infer<typeof sentBindings>, kinds: ReadonlyMap<string, BindingKind>): SentBinding[] {
   const seen = new Set<string>();
   return sent.map((binding, at) => {
     const name = JSON.stringify(binding.name.slice(0, 80));
-    if (!SUPPORTED.has(binding.type)) {
+    const kind = kinds.get(binding.type);
+    if (!kind && !SUPPORTED.has(binding.type)) {
       throw invalidUpload(
         `bindings: ${name} is of type ${JSON.stringify(binding.type.slice(0, 80))}, which this installation does not have yet.`,
         "Remove the binding and deploy again; README.md lists the products that work.",
@@ -205,6 +213,9 @@ export function checkBindings(sent: z.infer<typeof sentBindings>): SentBinding[]
     }
     if (seen.has(binding.name)) throw invalidUpload(`bindings: there are two named ${name}.`);
     seen.add(binding.name);
-    return checkUpload(sentBinding, binding, `bindings.${at} (${name})`);
+    const what = `bindings.${at} (${name})`;
+    if (!kind) return checkUpload(sentBinding, binding, what);
+    const named = checkUpload(bindingName, binding.name, `${what}.name`);
+    return { type: "resource", name: named, kind: kind.type, fields: checkUpload(kind.fields, binding, what) };
   });
 }

@@ -15,12 +15,8 @@ export function createWorkers(context: ProductContext): Product {
       const worker = await findWorker(tx, context.keys, account, name);
       return worker ? { id: worker.id, name: worker.name } : null;
     },
-    // A Worker binds another one itself, by name and entrypoint (compose.ts); nobody else does.
-    bind: () => {
-      throw new Error("Workers are bound by Workers alone");
-    },
     referencedBy: async (tx, account, worker) => (await callersOf(tx, context.keys, account, worker.name)).map(({ caller }) => caller),
-    compose: (tx, account) => composeWorkers(tx, context.keys, account),
+    compose: (tx, account) => composeWorkers(context, tx, account),
     labels: createLabels(context),
     assetsInUse: async (tx, account) => {
       const held = await heldFiles(tx, account);

@@ -1,6 +1,6 @@
 // What a version of a Worker is made of, in our own words; rows hold it as JSON, the wire gets it from contract.ts.
 import type { Module } from "../../../capsule/spec.ts";
-import type { AssetFile } from "../product.ts";
+import type { AssetFile, Fields } from "../product.ts";
 
 /** An uploaded file: its name in the form, where its bytes lie, how many. */
 export type CodeFile = { readonly name: string; readonly hash: string; readonly size: number };
@@ -27,6 +27,8 @@ export type StoredBinding =
   | { readonly type: "json"; readonly name: string; readonly json: unknown }
   | { readonly type: "wasm_module" | "data_blob"; readonly name: string; readonly hash: string }
   | { readonly type: "version_metadata" | "assets"; readonly name: string }
+  /** Of a kind that another product gives. */
+  | { readonly type: "resource"; readonly name: string; readonly kind: string; readonly fields: Fields }
   | {
       readonly type: "service";
       readonly name: string;

@@ -8,7 +8,7 @@ import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts
 import { PlatformError } from "../../../kernel/errors.ts";
 import { noWorker, type ProductContext } from "../product.ts";
 import { scriptSettingsOnWire, settingsOnWire } from "./answers.ts";
-import { resolveBindings } from "./bindings.ts";
+import { checkResources, resolveBindings } from "./bindings.ts";
 import {
   checkBindings,
   checkUpload,
@@ -81,7 +81,7 @@ async function draftFrom(
     throw diagnosed(incompatible, { code: latest.code, compatibilityDate, compatibilityFlags, files: new Map(), nowMs });
   const exports = await store.exportsByName(db, call.account);
   const bindings = sent.bindings
-    ? resolveBindings(checkBindings(sent.bindings), {
+    ? resolveBindings(checkBindings(sent.bindings, context.bindingKinds()), {
         before: latest.bindings,
         // Secrets cannot be read, so a client can never send all of them again.
         keep: ["secret_text"],
@@ -93,6 +93,7 @@ async function draftFrom(
         mayBind: (callee) => context.require(call.principal, "workers:read", { account: call.account, product: "workers", id: callee }),
       })
     : latest.bindings;
+  await checkResources(context, db, call.principal, name, bindings);
   return {
     ...latest,
     compatibilityDate,

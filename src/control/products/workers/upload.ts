@@ -14,8 +14,8 @@ import type { AccountCall } from "../../http/routes.ts";
 import type { Tx } from "../../store/store.ts";
 import type { ProductContext } from "../product.ts";
 import { assetServiceConfig } from "./asset-config.ts";
-import { checkEntrypoint, resolveBindings } from "./bindings.ts";
-import { composeWorker } from "./compose.ts";
+import { checkEntrypoint, checkResources, resolveBindings } from "./bindings.ts";
+import { composeWorker, resourceComposer } from "./compose.ts";
 import { checkBindings, checkUpload, invalidUpload, uploadMetadata, type SentBinding, type UploadMetadata } from "./contract.ts";
 import { checkQuota } from "./deeds.ts";
 import { diagnosed, requireHandlers } from "./diagnosis.ts";
@@ -93,7 +93,7 @@ async function parse(context: ProductContext, call: AccountCall, script: string,
   const metadata = parseMetadata(parts);
   refuseUnknownProducts(metadata);
   checkAlias(metadata.annotations?.["workers/alias"], script, subdomain);
-  const bindings = checkBindings(metadata.bindings ?? []);
+  const bindings = checkBindings(metadata.bindings ?? [], context.bindingKinds());
   const compatibilityDate = metadata.compatibility_date ?? OLDEST_DATE;
   const compatibilityFlags = metadata.compatibility_flags ?? [];
   const nowMs = context.store.clock.now();
@@ -168,6 +168,7 @@ async function settle(
     callees: new Map([...exports].map(([name, found]) => [name, { name, exports: found }])),
     mayBind: (name) => context.require(call.principal, "workers:read", { account: call.account, product: "workers", id: name }),
   });
+  await checkResources(context, db, call.principal, sent.script, bindings);
   return { assets, bindings };
 }
 
@@ -208,6 +209,8 @@ export async function tryVersion(
   const worker = composeWorker(TRIAL_SERVICE, version, {
     script: TRIAL_SERVICE,
     target: () => ({ service: TRIAL_SERVICE }),
+    bound: await resourceComposer(context, context.store.db, call.account, [version]),
+    serviceOf: () => TRIAL_SERVICE,
     assets: TRIAL_SERVICE,
     versionMetadata: { id: "", tag: "", timestamp: "" },
   });

@@ -2,6 +2,7 @@
 import { chmod, lchown, lstat, opendir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Stats } from "node:fs";
+import { DISKS } from "../../../capsule/spec.ts";
 import { isAbsent, makeDirectory, syncDirectory } from "./durable.ts";
 
 /** Visits the path and everything below it, parents first; what vanishes meanwhile is passed over. */
@@ -48,6 +49,15 @@ export async function giveTo(directory: string, uid: number): Promise<void> {
   await chmod(directory, 0o750);
 }
 
+/** Makes a directory that the process may write, for whoever has `state/` already. Before any process of the account runs. */
+async function makeDisk(state: string, name: string): Promise<void> {
+  const { uid, gid } = await lstat(state);
+  const path = join(state, name);
+  await makeDirectory(path, 0o700);
+  const made = await lstat(path);
+  if (made.isDirectory() && made.uid !== uid && made.uid === process.getuid?.()) await lchown(path, uid, gid);
+}
+
 /** Makes an account's directory durably, closed to everyone else; what is there already is left as it is. */
 export async function makeAccount(root: string, directory: string): Promise<void> {
   const assets = join(directory, "assets");
@@ -57,7 +67,9 @@ export async function makeAccount(root: string, directory: string): Promise<void
   await makeDirectory(assets, 0o750);
   await makeDirectory(join(assets, "h"), 0o750);
   await makeDirectory(join(assets, "v"), 0o750);
-  await makeDirectory(join(directory, "state"), 0o700);
+  const state = join(directory, "state");
+  await makeDirectory(state, 0o700);
+  for (const name of DISKS) await makeDisk(state, name);
   // At once: the disk writes them down together.
-  await Promise.all([assets, directory, root].map(syncDirectory));
+  await Promise.all([assets, state, directory, root].map(syncDirectory));
 }

@@ -13,7 +13,7 @@ import type { Occupant } from "./gates.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
-import { StartFailure, type Run } from "./run.ts";
+import { StartFailure, type Hold, type Run } from "./run.ts";
 import type { SpecStore } from "../files/spec-store.ts";
 import { essentials, lapse, type Essentials } from "./standing.ts";
 import { Waiters } from "./waiters.ts";
@@ -39,6 +39,9 @@ export type CapsuleParts = {
 };
 
 type Decision = Answerer | "wait";
+type Refusal = Exclude<Answerer, { kind: "lease" }>;
+/** What control gets of an account: a way in, or why there is none. */
+export type Entered = { readonly kind: "hold"; readonly hold: Hold } | Refusal;
 
 export class Capsule implements Occupant {
   readonly account: AccountId;
@@ -96,13 +99,23 @@ export class Capsule implements Occupant {
     return this.#tombstone === null && !this.#dropped && !this.lapsed;
   }
 
-  /** Decides for one caller, starting the process if it must and waiting for it, bounded in time and number. */
-  async open(label: string, choice: Choice = {}): Promise<Answerer> {
+  /** Decides for one caller from outside, starting the process if it must. */
+  open(label: string, choice: Choice = {}): Promise<Answerer> {
+    return this.#admit(() => this.#decide(label, choice));
+  }
+
+  /** Decides for control, which reaches the services that no label leads to, starting the process if it must. */
+  enter(): Promise<Entered> {
+    return this.#admit(() => this.#refusal() ?? (this.#run === null ? this.#pause() : { kind: "hold" as const, hold: this.#run.hold() }));
+  }
+
+  /** Waits for what is decided while the process starts, bounded in time and number. */
+  async #admit<T>(decide: () => T | "wait"): Promise<Exclude<T, "wait"> | Refusal> {
     const { waitMs, maxWaiting } = this.#parts.bounds;
     const deadline = performance.now() + waitMs;
     for (;;) {
-      const decision = this.#decide(label, choice);
-      if (decision !== "wait") return decision;
+      const decision = decide();
+      if (decision !== "wait") return decision as Exclude<T, "wait">;
       if (this.#waiters.size >= maxWaiting) return unavailable("Too many requests wait for this Worker to start.", 1);
       this.#askForStart();
       const left = deadline - performance.now();
@@ -203,24 +216,32 @@ export class Capsule implements Occupant {
   }
 
   #decide(label: string, choice: Choice): Decision {
+    const refusal = this.#refusal();
+    if (refusal !== null) return refusal;
+    const route = this.#known?.routes.get(label);
+    const service = route && choose(route, choice, Math.random)?.service;
+    if (service === undefined) return { kind: "none" };
+    if (this.#run === null) return this.#pause();
+    if (this.#run.leases >= this.#parts.bounds.maxInFlight) return unavailable("Too many requests to this account are in flight.", 1);
+    const lease = this.#run.lease(service);
+    return lease === null ? unavailable("The Worker is not listening.", 5) : { kind: "lease", lease };
+  }
+
+  /** Why nothing of the account answers now; null while it may. */
+  #refusal(): Refusal | null {
     if (this.#tombstone !== null) return { kind: "gone", tombstone: this.#tombstone };
     const known = this.#known;
     if (this.#closing) return unavailable("This machine is going down.", 5);
     if (this.#dropped || known === null) return { kind: "none" };
     if (this.lapsed) return { kind: "gone", tombstone: lapse(known, known.endsAtMs ?? 0) };
     const suspended = known.suspended ?? this.#localSuspension;
-    if (suspended !== null) return { kind: "suspended", reason: suspended };
-    const route = known.routes.get(label);
-    const service = route && choose(route, choice, Math.random)?.service;
-    if (service === undefined) return { kind: "none" };
-    if (this.#run !== null) {
-      if (this.#run.leases >= this.#parts.bounds.maxInFlight) return unavailable("Too many requests to this account are in flight.", 1);
-      const lease = this.#run.lease(service);
-      return lease === null ? unavailable("The Worker is not listening.", 5) : { kind: "lease", lease };
-    }
+    return suspended === null ? null : { kind: "suspended", reason: suspended };
+  }
+
+  /** What a caller of a cold account does: wait, unless the process died too lately to be started again. */
+  #pause(): "wait" | Refusal {
     const pauseMs = this.#mishaps.notBeforeMs - this.#parts.clock.now();
-    if (pauseMs > 0) return unavailable(this.#mishaps.reason, Math.ceil(pauseMs / 1_000));
-    return "wait";
+    return pauseMs > 0 ? unavailable(this.#mishaps.reason, Math.ceil(pauseMs / 1_000)) : "wait";
   }
 
   #live(): boolean {
@@ -394,7 +415,7 @@ export class Capsule implements Occupant {
 /** Whether there is anything that could be asked: an account without Workers needs no process. */
 const isServed = (spec: CapsuleSpec): boolean => spec.units.some((unit) => unit.fronts.length > 0);
 
-function unavailable(reason: string, retryAfterSeconds: number): Answerer {
+function unavailable(reason: string, retryAfterSeconds: number): Refusal {
   return { kind: "unavailable", reason, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
 }
 

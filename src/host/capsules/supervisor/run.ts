@@ -7,7 +7,7 @@ import type { CapsuleSpec } from "../../../capsule/spec.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { EgressFactory, Exit, Journal, LaunchRequest, Lease, Listening, Origin, Sandbox, Sandboxed } from "../../contract.ts";
+import type { EgressFactory, Exit, Journal, LaunchRequest, Lease, Listening, Mouth, Origin, Sandbox, Sandboxed } from "../../contract.ts";
 import { CapsulePool } from "../../edge/pool.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
 import { eraseSocketDirectories, makeSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
@@ -15,6 +15,9 @@ import { Meter } from "./meter.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
 import { originsOf } from "./standing.ts";
+
+/** The right to one exchange with a process's control Worker; the process stays until it is disposed of, unless it is killed. */
+export type Hold = Disposable & Mouth & { readonly ended: AbortSignal };
 
 type Door = { readonly socketPath: string; readonly pool: CapsulePool };
 
@@ -99,9 +102,6 @@ export class Run {
     if (door === undefined) return null;
     const beganMs = this.#leases === 0 ? this.#meter.read() : null;
     const number = ++this.#given;
-    this.#leases++;
-    this.lastUsedMs = this.#clock.now();
-    let held = true;
     return {
       account: this.account,
       generation: this.generation,
@@ -111,12 +111,26 @@ export class Run {
       ended: this.#ended.signal,
       replaced: this.#replaced.signal,
       cpuMs: () => (beganMs === null || number !== this.#given ? null : this.#since(beganMs)),
-      [Symbol.dispose]: () => {
-        if (!held) return;
-        held = false;
-        this.lastUsedMs = this.#clock.now();
-        if (--this.#leases === 0) this.#emptied?.();
-      },
+      [Symbol.dispose]: this.#taken(),
+    };
+  }
+
+  /** The right to one exchange with the control Worker, which answers for every service of the process. */
+  hold(): Hold {
+    this.#given++;
+    return { socketPath: this.#controlPath, agent: this.#control, ended: this.#ended.signal, [Symbol.dispose]: this.#taken() };
+  }
+
+  /** Counts one use of the process, until the answered function is called. */
+  #taken(): () => void {
+    this.#leases++;
+    this.lastUsedMs = this.#clock.now();
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.lastUsedMs = this.#clock.now();
+      if (--this.#leases === 0) this.#emptied?.();
     };
   }
 

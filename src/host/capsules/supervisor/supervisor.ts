@@ -11,7 +11,7 @@ import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
 import { Ahead } from "./ahead.ts";
-import { Capsule, type CapsuleParts } from "./capsule.ts";
+import { Capsule, type CapsuleParts, type Entered } from "./capsule.ts";
 import { accountSockets, allSockets } from "./doors.ts";
 import { Ended } from "./ended.ts";
 import { EventLog } from "./event-log.ts";
@@ -19,7 +19,7 @@ import { Gate, Places, type Occupant } from "./gates.ts";
 import { Lookups } from "./lookups.ts";
 import { createMeasures, type Measures } from "./measures.ts";
 import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
-import { prepareRun, startRun, type Run } from "./run.ts";
+import { prepareRun, startRun, type Hold, type Run } from "./run.ts";
 import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
 import { isPreview, subdomainOf } from "./standing.ts";
@@ -43,6 +43,17 @@ export type SupervisorOptions = {
   readonly log: Log;
   readonly bounds?: Partial<Bounds>;
 };
+
+/** What control hears of an account that cannot be entered. */
+function refused(entered: Exclude<Entered, { kind: "hold" }> | undefined): PlatformError {
+  if (entered?.kind === "suspended") {
+    return new PlatformError("account_suspended", { message: `This account is suspended: ${entered.reason}` });
+  }
+  if (entered?.kind === "unavailable") {
+    return new PlatformError("capsule_failed", { message: entered.reason, retryAfterSeconds: entered.retryAfterSeconds });
+  }
+  return new PlatformError("account_gone", { message: "The account has ended." });
+}
 
 /** Held accounts named in one message. */
 const HELD_BATCH = 500;
@@ -109,6 +120,23 @@ export class Supervisor implements Capsules, AsyncDisposable {
     if (found.kind === "tombstone") return { kind: "gone", tombstone: found.tombstone };
     if (found.kind === "unavailable") return found;
     return (await this.#openKnown(label, subdomain, choice)) ?? { kind: "none" };
+  }
+
+  /**
+   * The way to the services of an account's process, which is started for it; an account that is not known here is
+   * asked for first.
+   * @throws PlatformError account_gone, account_suspended, capsule_failed
+   */
+  async enter(account: AccountId): Promise<Hold> {
+    this.refuseEnded(account);
+    let entered = await this.#capsules.get(account)?.enter();
+    if (entered === undefined || entered.kind === "none" || entered.kind === "gone") {
+      // Never held here, or let go, or held longer than this host was told.
+      await this.#settle([{ account, generation: this.#capsules.get(account)?.known?.generation ?? -1 }]);
+      entered = await this.#capsules.get(account)?.enter();
+    }
+    if (entered?.kind === "hold") return entered.hold;
+    throw refused(entered);
   }
 
   /** @throws PlatformError account_gone after the account's end; capsule_failed when it does not start */

@@ -1,10 +1,10 @@
 // The process that tries an upload: the Worker exactly as it would run, beside it the same Worker behind a probe
 // that tells its exports, and a judge in an isolate of its own who prints them. Bindings to services lead nowhere.
-import type { WorkerService } from "../../../capsule/spec.ts";
+import type { Binding, WorkerService } from "../../../capsule/spec.ts";
 import { type Bytes, noInternet, OWN_COMPATIBILITY_DATE, workerdWorker } from "../workerd/config.ts";
 import { encodeConfig } from "../workerd/encode.ts";
 import { runtimeSource } from "../workerd/modules.ts";
-import type { WorkerdModule, WorkerdService, WorkerdWorker } from "../workerd/workerd-config.ts";
+import { VOID, type WorkerdModule, type WorkerdService, type WorkerdWorker } from "../workerd/workerd-config.ts";
 
 /** Services of the process, as they appear in workerd's messages. */
 export const SUBJECT = "upload";
@@ -12,6 +12,8 @@ export const LENS = "lens";
 export const JUDGE = "judge";
 
 const STUB = "stub";
+/** The stub's class of Durable Objects. */
+const STUB_OBJECT = "AbsentObject";
 const NOWHERE = "internet";
 
 const own = (modules: readonly WorkerdModule[]): WorkerdWorker => ({
@@ -20,14 +22,32 @@ const own = (modules: readonly WorkerdModule[]): WorkerdWorker => ({
   globalOutbound: { name: NOWHERE },
 });
 
-function withoutServices(worker: WorkerService): WorkerService {
-  return {
-    ...worker,
-    bindings: worker.bindings.map((binding) =>
-      binding.kind === "service" ? { kind: "service", name: binding.name, service: STUB } : binding,
-    ),
-  };
+/** The binding as far as a script can see before it uses it; what it would reach is the stub. */
+function withoutService(binding: Binding): Binding {
+  switch (binding.kind) {
+    case "service":
+      return { kind: "service", name: binding.name, service: STUB };
+    case "kv":
+    case "d1":
+    case "analytics-engine":
+      return { kind: binding.kind, name: binding.name, service: STUB, props: "{}" };
+    case "objects":
+      return { kind: "objects", name: binding.name, service: STUB, className: STUB_OBJECT };
+    default:
+      return binding;
+  }
 }
+
+const reachesServices = (binding: Binding): boolean => withoutService(binding) !== binding;
+
+const stub = (): WorkerdService => ({
+  name: STUB,
+  worker: {
+    ...own([{ name: "stub.js", esModule: runtimeSource("absent-service") }]),
+    durableObjectNamespaces: [{ className: STUB_OBJECT, ephemeralLocal: VOID }],
+    durableObjectStorage: { inMemory: VOID },
+  },
+});
 
 /** The Worker with our probe as its first module, or, in service-worker format, with its listeners counted. */
 function lens(subject: WorkerdWorker, probeName: string): WorkerdWorker {
@@ -59,14 +79,12 @@ function judge(nonce: string, format: WorkerService["code"]["format"]): WorkerdS
  * @param nonce unguessable; stands before the report on standard output.
  */
 export function trialConfig(worker: WorkerService, bytes: Bytes, nonce: string, v8Flags: readonly string[]): Uint8Array {
-  const subject = workerdWorker(withoutServices(worker), bytes, NOWHERE);
-  const bindsServices = worker.bindings.some((binding) => binding.kind === "service");
-  const stub: WorkerdService = { name: STUB, worker: own([{ name: "stub.js", esModule: runtimeSource("absent-service") }]) };
+  const subject = workerdWorker({ ...worker, bindings: worker.bindings.map(withoutService) }, bytes, NOWHERE);
   return encodeConfig({
     services: [
       noInternet,
       // An isolate more costs every trial some 6 ms.
-      ...(bindsServices ? [stub] : []),
+      ...(worker.bindings.some(reachesServices) ? [stub()] : []),
       // Before the upload, so that the upload's own messages come last and survive a bounded tail.
       { name: LENS, worker: lens(subject, `mayfly-probe-${nonce.slice(0, 8)}.js`) },
       { name: SUBJECT, worker: subject },

@@ -1,10 +1,21 @@
 // A unit of a spec becomes the configuration of its process: pure composition, one workerd service a Service.
 // Names of our own services hold a colon, which ids from a spec cannot, so nothing a tenant has collides with them.
-import type { AssetsService, Binding, CapsuleLimits, Module, ModuleSource, Service, Unit, WorkerService } from "../../../capsule/spec.ts";
+import type {
+  AssetsService,
+  Binding,
+  CapsuleLimits,
+  Disk,
+  Module,
+  ModuleSource,
+  Service,
+  Unit,
+  WorkerService,
+} from "../../../capsule/spec.ts";
 import type { InnerPaths } from "../../contract.ts";
 import { encodeConfig } from "./encode.ts";
 import { runtimeSource } from "./modules.ts";
 import { treePath } from "../files/tree.ts";
+import { VOID } from "./workerd-config.ts";
 import type { WorkerdBinding, WorkerdConfig, WorkerdDesignator, WorkerdModule, WorkerdService, WorkerdWorker } from "./workerd-config.ts";
 
 /** Request header in which the edge hands `request.cf` over as JSON; the edge strips a caller's own. */
@@ -42,6 +53,7 @@ export function ingressSockets(unit: Unit): Map<string, string> {
 
 function workerdModule(module: Module, bytes: Bytes): WorkerdModule {
   const name = module.name;
+  if ("bundled" in module.source) return { name, bundled: module.source.bundled };
   const content = bytes(module.source);
   switch (module.kind) {
     case "esm":
@@ -61,13 +73,13 @@ function workerdModule(module: Module, bytes: Bytes): WorkerdModule {
   }
 }
 
-function designator(binding: Extract<Binding, { kind: "service" }>): WorkerdDesignator {
-  return {
-    name: binding.service,
-    ...(binding.entrypoint !== undefined && { entrypoint: binding.entrypoint }),
-    ...(binding.props !== undefined && { props: { json: binding.props } }),
-  };
+type Designated = { readonly service: string; readonly entrypoint?: string | undefined; readonly props?: string | undefined };
+
+function designator({ service, entrypoint, props }: Designated): WorkerdDesignator {
+  return { name: service, ...(entrypoint !== undefined && { entrypoint }), ...(props !== undefined && { props: { json: props } }) };
 }
+
+const diskService = (disk: Disk): string => `mayfly:disk:${disk}`;
 
 function workerdBinding(binding: Binding, bytes: Bytes): WorkerdBinding {
   const name = binding.name;
@@ -82,6 +94,18 @@ function workerdBinding(binding: Binding, bytes: Bytes): WorkerdBinding {
       return { name, wasmModule: bytes(binding.source) };
     case "service":
       return { name, service: designator(binding) };
+    case "kv":
+      return { name, kvNamespace: designator(binding) };
+    case "d1": {
+      const innerBindings = [{ name: "fetcher", service: designator(binding) }];
+      return { name, wrapped: { moduleName: "cloudflare-internal:d1-api", innerBindings } };
+    }
+    case "analytics-engine":
+      return { name, analyticsEngine: designator(binding) };
+    case "objects":
+      return { name, durableObjectNamespace: { className: binding.className, serviceName: binding.service } };
+    case "disk":
+      return { name, service: { name: diskService(binding.disk) } };
     default:
       return binding satisfies never;
   }
@@ -98,8 +122,26 @@ export function workerdWorker(worker: WorkerService, bytes: Bytes, outbound: str
     compatibilityFlags: worker.compatibilityFlags,
     bindings: worker.bindings.map((binding) => workerdBinding(binding, bytes)),
     globalOutbound: { name: outbound },
+    ...(worker.cache && { cacheApiOutbound: designator(worker.cache) }),
+    ...(worker.objects && {
+      durableObjectNamespaces: worker.objects.namespaces.map(({ className, uniqueKey, sql }) => ({ className, uniqueKey, enableSql: sql })),
+      durableObjectStorage: { localDisk: diskService(worker.objects.disk) },
+    }),
   };
 }
+
+/** The disks that the unit's services use, each once. */
+function disksOf(unit: Unit): Disk[] {
+  const workers = unit.services.filter((service) => service.kind === "worker");
+  const used = workers.flatMap(({ bindings, objects }) => [
+    ...(objects ? [objects.disk] : []),
+    ...bindings.flatMap((binding) => (binding.kind === "disk" ? [binding.disk] : [])),
+  ]);
+  return [...new Set(used)];
+}
+
+const diskServices = (unit: Unit, inner: InnerPaths): WorkerdService[] =>
+  disksOf(unit).map((disk) => ({ name: diskService(disk), disk: { path: `${inner.state}/${disk}`, writable: true } }));
 
 function assets(service: AssetsService, inner: InnerPaths): WorkerdService {
   return {
@@ -114,8 +156,8 @@ function assets(service: AssetsService, inner: InnerPaths): WorkerdService {
 
 function tenant(service: Service, { inner, bytes, tails }: ServeOptions): WorkerdService {
   if (service.kind === "assets") return assets(service, inner);
-  const worker = workerdWorker(service, bytes, EGRESS);
-  if (tails !== true) return { name: service.id, worker };
+  const worker = workerdWorker(service, bytes, service.origin === null ? INTERNET : EGRESS);
+  if (tails !== true || service.origin === null) return { name: service.id, worker };
   const props = { json: JSON.stringify({ service: service.id }) };
   return { name: service.id, worker: { ...worker, tails: [{ name: CONTROL, entrypoint: TAIL, props }] } };
 }
@@ -123,7 +165,13 @@ function tenant(service: Service, { inner, bytes, tails }: ServeOptions): Worker
 /** A service that reaches nothing, under the name to which a Worker without `globalOutbound` would go. */
 export const noInternet: WorkerdService = { name: INTERNET, network: { allow: [] } };
 
-function own(inner: InnerPaths): WorkerdService[] {
+/** How the control Worker reaches what the account uploaded: `service:<id>`. */
+const tenants = (unit: Unit): WorkerdBinding[] =>
+  unit.services.flatMap(({ kind, id, origin }) =>
+    kind === "worker" && origin !== null ? [{ name: `service:${id}`, service: { name: id } }] : [],
+  );
+
+function own(unit: Unit, inner: InnerPaths): WorkerdService[] {
   return [
     noInternet,
     { name: EGRESS, external: { address: `unix:${inner.sockets}/${EGRESS_SOCKET}`, http: { style: "proxy" } } },
@@ -132,6 +180,9 @@ function own(inner: InnerPaths): WorkerdService[] {
       worker: {
         modules: [{ name: "control.js", esModule: runtimeSource("control") }],
         compatibilityDate: OWN_COMPATIBILITY_DATE,
+        compatibilityFlags: ["experimental", "service_binding_extra_handlers"],
+        // Reaches every service of the process: never for a Worker that runs what somebody uploaded.
+        bindings: [{ name: "PROCESS", workerdDebugPort: VOID }, ...tenants(unit)],
         globalOutbound: { name: INTERNET },
       },
     },
@@ -159,7 +210,7 @@ function compose(unit: Unit, options: ServeOptions): WorkerdConfig {
     throw new Error("the ids of a unit's services are not distinct from each other and from ours");
   const http = { cfBlobHeader: CF_BLOB_HEADER, forwardedProtoHeader: FORWARDED_PROTO_HEADER };
   return {
-    services: [...own(inner), ...unit.services.map((service) => tenant(service, options))],
+    services: [...own(unit, inner), ...diskServices(unit, inner), ...unit.services.map((service) => tenant(service, options))],
     sockets: [
       { name: CONTROL, address: `unix:${inner.sockets}/${CONTROL_SOCKET}`, service: { name: CONTROL }, http: {} },
       ...[...ingressSockets(unit)].map(([service, file]) => ({

@@ -1,9 +1,9 @@
 // Where the bytes of modules come from: ours from runtime/, by key and read once; a tenant's by hash, through
 // whoever holds the account's files. Everything is loaded before the configuration is composed.
 import { readFileSync } from "node:fs";
-import type { ModuleSource, Unit, WorkerService } from "../../../capsule/spec.ts";
+import { RUNTIME_MODULES, type ModuleSource, type Unit, type WorkerService } from "../../../capsule/spec.ts";
 
-const RUNTIME = ["absent-service", "control", "trial-judge", "trial-listen", "trial-probe"] as const;
+const RUNTIME = [...RUNTIME_MODULES, "control", "trial-judge", "trial-listen", "trial-probe"] as const;
 type RuntimeKey = (typeof RUNTIME)[number];
 
 const runtime = new Map<RuntimeKey, string>(
@@ -42,6 +42,7 @@ export async function moduleReader(
   const loaded = new Map(await Promise.all(codeHashes(services).map(async (hash) => [hash, await read(hash)] as const)));
   return (source) => {
     if ("runtime" in source) return new TextEncoder().encode(runtimeSource(source.runtime));
+    if ("bundled" in source) throw new Error("a bundled module has no bytes of its own");
     const bytes = loaded.get(source.hash);
     if (bytes === undefined) throw new Error(`the module ${source.hash} was not loaded`);
     return bytes;

@@ -1,8 +1,9 @@
-// Stands where a binding names a Worker or an entrypoint that is not there: a binding to a missing entrypoint
-// would stop the whole process. Every call fails with a sentence that names what is missing (from ctx.props).
-import { WorkerEntrypoint } from "cloudflare:workers";
+// Stands where a binding names something that is not there: a binding to a missing entrypoint would stop the whole
+// process. Every call fails with a sentence that names what is missing, from ctx.props: {worker, entrypoint} or {resource}.
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 
 function refusal(props) {
+  if (props?.resource !== undefined) return new Error(`${props.resource} does not exist (any more). Remove the binding, or bind another.`);
   const worker = props?.worker === undefined ? "The bound Worker" : `The bound Worker "${props.worker}"`;
   const entrypoint = props?.entrypoint === undefined ? "" : ` or its entrypoint "${props.entrypoint}"`;
   return new Error(`${worker}${entrypoint} does not exist (any more). Deploy it, or remove the binding.`);
@@ -27,3 +28,6 @@ export default class Absent extends WorkerEntrypoint {
     throw refusal(this.ctx.props);
   }
 }
+
+/** For trials, where no object is ever reached. */
+export class AbsentObject extends DurableObject {}

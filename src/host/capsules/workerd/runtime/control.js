@@ -1,5 +1,5 @@
-// Ours, trusted, in every capsule's process on a socket of its own: answers the watchdog, and hands over what tail
-// events brought. A process whose event loop is held by a tenant's endless loop cannot answer, which is the point.
+// Ours, trusted, in every capsule's process on a socket of its own: answers the watchdog, reads and writes what the
+// Workers' bindings see, sets off their schedules, and hands over what tail events brought. A process whose event loop is held by a tenant's endless loop cannot answer, which is the point.
 // No tenant is bound to it. What does not fit into its bounds is counted, never waited for.
 import { WorkerEntrypoint } from "cloudflare:workers";
 
@@ -119,10 +119,34 @@ function miss(calls) {
   }
 }
 
+/**
+ * Passes a request on to a service of the process as a binding would: `/call/<service>/<entrypoint or ->/<rest>`, the
+ * binding's props as JSON in a header. The service sees `http://call/<rest>` and the headers that begin with its mark.
+ */
+function call(request, env) {
+  const url = new URL(request.url);
+  const [, , service, entrypoint, ...rest] = url.pathname.split("/");
+  const props = JSON.parse(request.headers.get("mayfly-props") ?? "{}");
+  const headers = new Headers(request.headers);
+  headers.delete("mayfly-props");
+  const target = env.PROCESS.current().getEntrypoint(service, entrypoint === "-" ? undefined : entrypoint, props);
+  return target.fetch(`http://call/${rest.join("/")}${url.search}`, { method: request.method, headers, body: request.body });
+}
+
+/** Runs the scheduled handler of a tenant's service, which PROCESS cannot; the answer is the runtime's own. */
+async function schedule(request, env) {
+  const { service, cron, scheduledTimeMs } = await request.json();
+  const target = env[`service:${service}`];
+  if (target === undefined) return new Response("no such service", { status: 404 });
+  return Response.json(await target.scheduled({ cron, scheduledTime: new Date(scheduledTimeMs) }));
+}
+
 export default {
-  fetch(request) {
+  fetch(request, env) {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === "/ping") return new Response("pong");
+    if (pathname.startsWith("/call/")) return call(request, env);
+    if (pathname === "/scheduled") return schedule(request, env);
     if (pathname !== "/events") return new Response("no such call", { status: 404 });
     all = searchParams.get("all") === "1";
     miss(searchParams.getAll("missed"));
