@@ -22,6 +22,7 @@ import {
 } from "./messages.ts";
 import { answerHead, capsuleCall, scheduledCall, scheduledOutcome, type CapsuleAnswer, type CapsuleCall } from "./calls.ts";
 import { followQuery, logPage, logQuery, metricsMinute, metricsQuery, tailQuery } from "./logs.ts";
+import { stateJob } from "./state.ts";
 import { accountId, capsuleSpec, tombstone, trial } from "./spec.ts";
 
 const serving = z.object({ serving: z.number() });
@@ -150,6 +151,7 @@ export function connectHost(socketPath: string): CapsuleHost & Disposable {
     call: (input, body = new Uint8Array()) => link.pass(input, body),
     schedule: (input) => call("schedule", input),
     wake: async (account) => void (await call("wake", account)),
+    state: (account, job, body = Readable.from([])) => link.open(`/state/${account}`, body, { [CALL_HEADER]: headed(job) }),
     [Symbol.dispose]: () => link.close(),
   };
 }
@@ -265,6 +267,8 @@ export function serveHost(socketPath: string, host: CapsuleHost, onBug: (error: 
           return host.schedule(await parse(scheduledCall, incoming));
         case "wake":
           return host.wake(await parse(accountId, incoming));
+        case "state":
+          return host.state(accountId.parse(rest[0]), stateJob.parse(unheaded(incoming.headers[CALL_HEADER])), incoming);
         default:
           throw new PlatformError("route_not_found", { message: `The host has no call ${name}.` });
       }

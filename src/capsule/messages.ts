@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import type { AccountId } from "../kernel/ids.ts";
 import type { CapsuleAnswer, CapsuleCall, ScheduledCall, ScheduledOutcome } from "./calls.ts";
 import type { FollowQuery, LogPage, LogQuery, MetricsMinute, MetricsQuery, TailQuery } from "./logs.ts";
+import type { StateJob } from "./state.ts";
 import { accountId, capsuleSpec, tombstone, type CapsuleSpec, type Tombstone, type Trial } from "./spec.ts";
 
 /** Where uploaded bytes lie in the account's directory. */
@@ -43,14 +44,13 @@ export const usage = z.object({
 export type Usage = z.infer<typeof usage>;
 
 /** Something that happened to a capsule and that control must write down or act on. */
-export const capsuleEvent = z.object({
-  cursor: z.number().int(),
-  atMs: z.number(),
-  account: accountId,
-  kind: z.enum(["restarted", "suspend"]),
-  /** For the account's own eyes: what the process did, with figures. */
-  reason: z.string(),
-});
+/** `reason` is for the account's own eyes: what the process did, with figures. */
+const told = { cursor: z.number().int(), atMs: z.number(), account: accountId, reason: z.string() };
+export const capsuleEvent = z.discriminatedUnion("kind", [
+  z.object({ ...told, kind: z.enum(["restarted", "suspend"]) }),
+  /** A process with Durable Objects is gone; the next alarm of theirs, in milliseconds since the epoch, or none. */
+  z.object({ ...told, kind: z.literal("cold"), wakeAtMs: z.number().nullable() }),
+]);
 export type CapsuleEvent = z.infer<typeof capsuleEvent>;
 
 export const hostStatus = z.object({
@@ -86,6 +86,12 @@ export type CapsuleHost = {
   schedule(call: ScheduledCall): Promise<ScheduledOutcome>;
   /** Starts the account's process if it is cold: what is overdue in it, such as an alarm, then runs. @throws PlatformError as `call` */
   wake(account: AccountId): Promise<void>;
+  /**
+   * Does something about the account's state outside of its process, which is stopped for some jobs (state.ts) while
+   * requests wait. The answer streams; destroying it ends the job.
+   * @throws PlatformError as `call`
+   */
+  state(account: AccountId, job: StateJob, body?: Readable): Promise<Readable>;
   /** What is kept of the account's log. */
   logs(query: LogQuery): Promise<LogPage>;
   /** `followLine`s as they come, one JSON a line, until the reader goes or the account ends; a slow reader misses some and is told. */

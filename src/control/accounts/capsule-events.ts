@@ -22,12 +22,14 @@ export type CapsuleEventsOptions = {
   readonly log: Log;
 };
 
-const deedOf = (event: CapsuleEvent): Deed => (event.kind === "suspend" ? "account:suspend" : "capsule:restart");
+type Grief = Exclude<CapsuleEvent, { kind: "cold" }>;
+
+const deedOf = (event: Grief): Deed => (event.kind === "suspend" ? "account:suspend" : "capsule:restart");
 
 /** A process that nobody's visits trouble any more goes on. */
 const RELIEVED: Deed = "capsule:relieve";
 
-const entryOf = (event: CapsuleEvent, action = deedOf(event)) => ({
+const entryOf = (event: Grief, action = deedOf(event)) => ({
   at: event.atMs,
   account: event.account,
   task: null,
@@ -39,7 +41,7 @@ const entryOf = (event: CapsuleEvent, action = deedOf(event)) => ({
   reason: event.reason,
 });
 
-async function isWritten(tx: Tx, event: CapsuleEvent): Promise<boolean> {
+async function isWritten(tx: Tx, event: Grief): Promise<boolean> {
   const row = await tx
     .selectFrom("trail")
     .select("id")
@@ -53,6 +55,7 @@ async function isWritten(tx: Tx, event: CapsuleEvent): Promise<boolean> {
 
 /** Writes one event down, once however often it is told. */
 export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
+  if (event.kind === "cold") return;
   const spec = await store.transaction(async (tx) => {
     if (await isWritten(tx, event)) return null;
     if (event.kind === "restarted") {

@@ -43,6 +43,7 @@ export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, wo
     wake: async (account) => {
       using _hold = await supervisor.enter(account);
     },
+    state: (account, job, body) => supervisor.state(account, job, body),
     logs: async (query) => {
       supervisor.refuseLapsed(query.account);
       return logs.page(query);

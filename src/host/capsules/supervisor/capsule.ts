@@ -8,15 +8,17 @@ import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
 import type { Answerer, Choice, Exit, Fate, Journal } from "../../contract.ts";
 import { choose } from "./choice.ts";
 import type { Ahead } from "./ahead.ts";
+import { Callers, unavailable, type Entered, type Refusal } from "./callers.ts";
+import type { Rest } from "./rest.ts";
+import type { HotMarks } from "./hot-marks.ts";
 import { EndTimer } from "./end-timer.ts";
 import type { Occupant } from "./gates.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
-import { StartFailure, type Hold, type Run } from "./run.ts";
+import { StartFailure, type Run } from "./run.ts";
 import type { SpecStore } from "../files/spec-store.ts";
 import { essentials, lapse, type Essentials } from "./standing.ts";
-import { Waiters } from "./waiters.ts";
 import { Watch } from "./watch.ts";
 
 /** What one capsule needs of the set that it belongs to. */
@@ -36,12 +38,11 @@ export type CapsuleParts = {
   own(account: AccountId): Promise<void>;
   report(account: AccountId, kind: "restarted" | "suspend", reason: string): void;
   readonly journal: Pick<Journal, "killed" | "cpu" | "end" | "close">;
+  readonly rest: Pick<Rest, "after" | "bookmark">;
+  readonly marks: Pick<HotMarks, "mark">;
 };
 
 type Decision = Answerer | "wait";
-type Refusal = Exclude<Answerer, { kind: "lease" }>;
-/** What control gets of an account: a way in, or why there is none. */
-export type Entered = { readonly kind: "hold"; readonly hold: Hold } | Refusal;
 
 export class Capsule implements Occupant {
   readonly account: AccountId;
@@ -62,7 +63,13 @@ export class Capsule implements Occupant {
   #startOff = new AbortController();
   #turn: Promise<unknown> = Promise.resolve();
   /** Woken at every change of anything that `#decide` looks at. */
-  readonly #waiters = new Waiters();
+  readonly #callers: Callers;
+  /** Aborts when nothing of the account may go on any more. */
+  #over = new AbortController();
+  /** Whether state may lie there that nothing names. */
+  #sweepDue = false;
+  /** When the databases were last kept; milliseconds since the epoch. */
+  #bookmarkedMs = 0;
   readonly #endTimer: EndTimer;
   #cpuBeforeMs = 0;
   starts = 0;
@@ -72,6 +79,7 @@ export class Capsule implements Occupant {
     this.account = account;
     this.#parts = parts;
     this.#log = parts.log.child({ account });
+    this.#callers = new Callers(parts.bounds);
     this.#mishaps = new Mishaps(parts.bounds, parts.clock);
     this.#endTimer = new EndTimer(parts.clock, () => this.#lapse());
   }
@@ -101,26 +109,18 @@ export class Capsule implements Occupant {
 
   /** Decides for one caller from outside, starting the process if it must. */
   open(label: string, choice: Choice = {}): Promise<Answerer> {
-    return this.#admit(() => this.#decide(label, choice));
+    return this.#callers.admit(
+      () => this.#decide(label, choice),
+      () => this.#askForStart(),
+    );
   }
 
   /** Decides for control, which reaches the services that no label leads to, starting the process if it must. */
   enter(): Promise<Entered> {
-    return this.#admit(() => this.#refusal() ?? (this.#run === null ? this.#pause() : { kind: "hold" as const, hold: this.#run.hold() }));
-  }
-
-  /** Waits for what is decided while the process starts, bounded in time and number. */
-  async #admit<T>(decide: () => T | "wait"): Promise<Exclude<T, "wait"> | Refusal> {
-    const { waitMs, maxWaiting } = this.#parts.bounds;
-    const deadline = performance.now() + waitMs;
-    for (;;) {
-      const decision = decide();
-      if (decision !== "wait") return decision as Exclude<T, "wait">;
-      if (this.#waiters.size >= maxWaiting) return unavailable("Too many requests wait for this Worker to start.", 1);
-      this.#askForStart();
-      const left = deadline - performance.now();
-      if (left <= 0 || !(await this.#waiters.wait(left))) return unavailable("The Worker took too long to start.", 2);
-    }
+    return this.#callers.admit(
+      () => this.#refusal() ?? (this.#run === null ? this.#pause() : { kind: "hold" as const, hold: this.#run.hold() }),
+      () => this.#askForStart(),
+    );
   }
 
   /**
@@ -138,6 +138,7 @@ export class Capsule implements Occupant {
       this.#refuseIfGone();
       const before = this.#known;
       const run = this.#run;
+      this.#sweepDue ||= mayHoldMore(before, next);
       this.#known = next;
       this.#localSuspension = null;
       this.#mishaps.forget();
@@ -145,13 +146,14 @@ export class Capsule implements Occupant {
       if (!this.#live()) await this.#kill();
       else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
       else {
-        this.#waiters.wake();
+        this.#callers.wake();
         // Not waited for: it will be hot, or nearly, when the first request comes.
         if (run === null && isServed(spec) && this.#parts.ahead.has(this.account)) this.#askForStart();
       }
       // The end may have come during the drain.
       this.#refuseIfGone();
       await this.#prune(spec);
+      if (this.#run === null && this.#sweepDue) await this.#rest();
       return { serving: spec.generation };
     });
   }
@@ -171,8 +173,32 @@ export class Capsule implements Occupant {
   /** Stops the process if nothing uses it. */
   stopIdle(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#run !== null && this.#run.leases === 0) await this.#stop(this.#run, 0);
+      if (this.#run === null || this.#run.leases > 0) return;
+      await this.#stop(this.#run, 0);
+      await this.#rest();
     });
+  }
+
+  /**
+   * Does something while no process of the account runs, and callers wait.
+   * @param work is told when the account ends
+   */
+  atRest<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      this.#refuseIfGone();
+      if (this.#run !== null) await this.#stop(this.#run, this.#parts.bounds.drainMs);
+      this.#refuseIfGone();
+      try {
+        return await work(this.#over.signal);
+      } finally {
+        this.#callers.wake();
+      }
+    });
+  }
+
+  /** Aborts when nothing of the account may go on any more. */
+  get over(): AbortSignal {
+    return this.#over.signal;
   }
 
   /** Stops the process whatever uses it, kindly: the host is going down. */
@@ -180,7 +206,7 @@ export class Capsule implements Occupant {
     this.#closing = true;
     this.#startOff.abort(new Error("the host is going down"));
     this.#endTimer.set(null);
-    this.#waiters.wake();
+    this.#callers.wake();
     await this.#inTurn(async () => {
       if (this.#run !== null) await this.#stop(this.#run, this.#parts.bounds.graceMs);
     });
@@ -204,7 +230,9 @@ export class Capsule implements Occupant {
       this.#parts.journal.cpu(this.account, finding.cpuMs);
       this.#cut(run);
       this.#mishap(hangFate(finding, this.#parts.clock.now()));
+      this.#restLater();
     } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
+    else await this.#keepWriting(run);
   }
 
   /** Memory now and CPU time since this host knows the account. */
@@ -269,7 +297,7 @@ export class Capsule implements Occupant {
       if (this.#run === null && this.#live()) await this.#start(null);
     })
       .catch((error: unknown) => this.#log.warn(failure(error), "a capsule could not be started"))
-      .finally(() => this.#waiters.wake());
+      .finally(() => this.#callers.wake());
   }
 
   /** In turn. Failures are remembered for callers, and thrown. */
@@ -279,6 +307,7 @@ export class Capsule implements Occupant {
     try {
       this.#place ??= await this.#parts.takePlace();
       const spec = given ?? (await this.#parts.specs.read(this.account));
+      if (this.#known?.hasAlarms === true) this.#parts.marks.mark(this.account);
       const run = await this.#parts.start(spec, off.signal);
       this.#began(run);
     } catch (error) {
@@ -290,13 +319,14 @@ export class Capsule implements Occupant {
     }
     // The end may have come while the process answered for the first time.
     if (!this.#live()) await this.#kill();
-    this.#waiters.wake();
+    this.#callers.wake();
   }
 
   #began(run: Run): void {
     this.#run = run;
     this.#watch = new Watch(run, this.#parts.bounds);
     this.#mishaps.started();
+    this.#bookmarkedMs = this.#parts.clock.now();
     this.starts++;
     void run.gone.then((exit) => this.#died(run, exit));
   }
@@ -309,6 +339,35 @@ export class Capsule implements Occupant {
     const lastWords = run.process.stderr();
     this.#log.warn({ exit, stderr: runtimeWords(lastWords) }, "a capsule's process ended by itself");
     this.#mishap(causeOfDeath(exit, this.#known?.limits.memoryBytes ?? 0, lastWords));
+    this.#restLater();
+  }
+
+  /** In turn, with no process: what the state needs before the next one starts. */
+  async #rest(): Promise<void> {
+    const known = this.#known;
+    if (known === null || this.#over.signal.aborted) return;
+    const now = this.#parts.clock.now();
+    const done = await this.#parts.rest.after(known, { sweep: this.#sweepDue, bookmarks: known.state.d1.length > 0 }, this.#over.signal);
+    if (!done) return;
+    this.#sweepDue = false;
+    this.#bookmarkedMs = now;
+  }
+
+  /** After a process that nobody meant to stop. */
+  #restLater(): void {
+    void this.#inTurn(async () => {
+      if (this.#run === null && !this.#closing) await this.#rest();
+    }).catch((error: unknown) => this.#log.error(failure(error), "an account could not be put to rest"));
+  }
+
+  /** Keeps the databases of a process that has been writing for long. */
+  async #keepWriting(run: Run): Promise<void> {
+    const now = this.#parts.clock.now();
+    const known = this.#known;
+    if (known === null || known.state.d1.length === 0) return;
+    if (run.lastUsedMs <= this.#bookmarkedMs || now - this.#bookmarkedMs < this.#parts.bounds.bookmarkMs) return;
+    this.#bookmarkedMs = now;
+    await this.#parts.rest.bookmark(known, this.#over.signal);
   }
 
   #mishap(fate: Fate): void {
@@ -322,7 +381,7 @@ export class Capsule implements Occupant {
       this.#localSuspension = `It had to be restarted ${this.#mishaps.count} times within ${window} minutes. The last time: ${reason}`;
       this.#parts.report(this.account, "suspend", this.#localSuspension);
     }
-    this.#waiters.wake();
+    this.#callers.wake();
   }
 
   /** Returns the CPU time that was counted for the process. */
@@ -343,7 +402,7 @@ export class Capsule implements Occupant {
   async #stop(run: Run, drainMs: number, keepPlace = false): Promise<void> {
     const countedMs = this.#forgetRun();
     this.#retiring = run;
-    this.#waiters.wake();
+    this.#callers.wake();
     await run.retire(drainMs, this.#parts.bounds.graceMs, (cpuMs) => {
       const sinceMs = Math.max(0, cpuMs - countedMs);
       this.#cpuBeforeMs += sinceMs;
@@ -359,10 +418,11 @@ export class Capsule implements Occupant {
       this.#freePlace();
       return;
     }
+    if (this.#sweepDue) await this.#rest();
     try {
       await this.#start(spec);
     } catch (error) {
-      this.#waiters.wake();
+      this.#callers.wake();
       this.#refuseIfGone();
       this.#log.warn(failure(error), "a new generation did not start");
       if (error instanceof PlatformError) throw error;
@@ -382,7 +442,7 @@ export class Capsule implements Occupant {
   async #kill(): Promise<void> {
     const run = this.#run;
     if (run !== null) this.#cut(run);
-    this.#waiters.wake();
+    this.#callers.wake();
     this.#retiring?.cut();
     await run?.gone;
   }
@@ -390,6 +450,7 @@ export class Capsule implements Occupant {
   /** The end of every path out: callers are told, a start is called off, the process is killed and gone. */
   async #leave(): Promise<void> {
     this.#endTimer.set(null);
+    this.#over.abort(new PlatformError("account_gone", { message: "The account has ended." }));
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
     await Promise.all([this.#kill(), this.#parts.ahead.drop(this.account)]);
     await this.#inTurn(() => this.#kill());
@@ -398,6 +459,9 @@ export class Capsule implements Occupant {
   /** The end time has come: whoever is in charge, nothing of the account goes on. */
   #lapse(): void {
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
+    this.#over.abort(new PlatformError("account_gone", { message: "The account has ended." }));
+    // Control may yet know a later end.
+    this.#over = new AbortController();
     void this.#parts.ahead.drop(this.account);
     void this.#parts.journal.end(this.account);
     void this.#kill();
@@ -412,12 +476,16 @@ export class Capsule implements Occupant {
   }
 }
 
+/** Whether state may lie there that the spec does not name: some was named before, or what was is not known. */
+function mayHoldMore(before: Essentials | null, next: Essentials): boolean {
+  const named = ({ state }: Essentials): string[] => [...state.kv, ...state.d1, ...state.objects];
+  if (before === null) return named(next).length > 0;
+  const kept = new Set(named(next));
+  return named(before).some((id) => !kept.has(id));
+}
+
 /** Whether there is anything that could be asked: an account without Workers needs no process. */
 const isServed = (spec: CapsuleSpec): boolean => spec.units.some((unit) => unit.fronts.length > 0);
-
-function unavailable(reason: string, retryAfterSeconds: number): Refusal {
-  return { kind: "unavailable", reason, retryAfterSeconds: Math.max(1, retryAfterSeconds) };
-}
 
 /** For the log: a process that did not start is no bug of ours, and needs no stack. */
 function failure(error: unknown): Record<string, unknown> {

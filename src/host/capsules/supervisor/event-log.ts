@@ -4,6 +4,10 @@ import type { Clock } from "../../../kernel/clock.ts";
 
 const CAPACITY = 1_024;
 
+type Without<E> = E extends unknown ? Omit<E, "cursor" | "atMs"> : never;
+/** An event as it happens, before it has a place and a time. */
+export type Untold = Without<CapsuleEvent>;
+
 export class EventLog {
   readonly #clock: Clock;
   #events: CapsuleEvent[] = [];
@@ -17,10 +21,13 @@ export class EventLog {
     this.#first = this.#cursor;
   }
 
-  append(event: Omit<CapsuleEvent, "cursor" | "atMs">): void {
-    this.#events.push({ ...event, cursor: ++this.#cursor, atMs: this.#clock.now() });
+  /** Returns the event's cursor: whoever asks for what comes after has taken it. */
+  append(event: Untold): number {
+    const cursor = ++this.#cursor;
+    this.#events.push({ ...event, cursor, atMs: this.#clock.now() });
     if (this.#events.length > CAPACITY) this.#events = this.#events.slice(-CAPACITY);
     for (const wake of this.#listeners) wake();
+    return cursor;
   }
 
   /**

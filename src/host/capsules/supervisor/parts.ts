@@ -42,6 +42,8 @@ export const BOUNDS = {
   heldMs: 5_000,
   /** What control said about a label is believed for so long. */
   lookupMs: 1_000,
+  /** Between two bookmarks of databases that are being written. */
+  bookmarkMs: 300_000,
   /** Longest wait of one call for events. */
   eventsMs: 25_000,
   /** Everything must have stopped so long after the host was told to. */

@@ -1,6 +1,6 @@
 // What memory keeps of an account that is known here: enough to route and to refuse, never code or secrets.
 import { createHash } from "node:crypto";
-import type { CapsuleLimits, CapsuleSpec, Route, Tombstone } from "../../../capsule/spec.ts";
+import type { CapsuleLimits, CapsuleSpec, Route, StateKept, Tombstone } from "../../../capsule/spec.ts";
 import type { AccountId, Subdomain } from "../../../kernel/ids.ts";
 import type { Origin } from "../../contract.ts";
 
@@ -15,6 +15,10 @@ export type Essentials = {
   readonly routes: ReadonlyMap<string, Route>;
   /** Service id → what it runs. */
   readonly origins: ReadonlyMap<string, Origin>;
+  /** What the account holds under `state/`. */
+  readonly state: StateKept;
+  /** Whether its process can have alarms that fall due while it is cold. */
+  readonly hasAlarms: boolean;
   /** Of everything that a running process was made from: equal digests need no restart. */
   readonly digest: string;
 };
@@ -48,6 +52,8 @@ export function essentials(spec: CapsuleSpec): Essentials {
     limits: spec.limits,
     routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((route) => [route.label, route] as const))),
     origins: originsOf(spec),
+    state: spec.keep.state ?? { kv: [], d1: [], objects: [] },
+    hasAlarms: spec.units.some(({ services }) => services.some((one) => one.kind === "worker" && one.origin !== null && one.objects)),
     digest: processDigest(spec),
   };
 }

@@ -2,19 +2,25 @@
 // An account that ended never comes back here, and one account's trouble never makes another wait.
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CapsuleControl, CapsuleEvent, HeldAccount, LookupAnswer, Usage } from "../../../capsule/messages.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
+import { NEEDS_REST, type StateJob } from "../../../capsule/state.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
+import type { Answerer, Capsules, Choice, EgressFactory, Journal, Keeper, Sandbox } from "../../contract.ts";
 import { Ahead } from "./ahead.ts";
-import { Capsule, type CapsuleParts, type Entered } from "./capsule.ts";
+import { refused } from "./callers.ts";
+import { Capsule, type CapsuleParts } from "./capsule.ts";
 import { accountSockets, allSockets } from "./doors.ts";
 import { Ended } from "./ended.ts";
 import { EventLog } from "./event-log.ts";
+import { HotMarks } from "./hot-marks.ts";
 import { Gate, Places, type Occupant } from "./gates.ts";
 import { Lookups } from "./lookups.ts";
 import { createMeasures, type Measures } from "./measures.ts";
@@ -22,6 +28,7 @@ import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
 import { prepareRun, startRun, type Hold, type Run } from "./run.ts";
 import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
+import { Rest } from "./rest.ts";
 import { isPreview, subdomainOf } from "./standing.ts";
 import { UserIds } from "../files/user-ids.ts";
 
@@ -33,6 +40,7 @@ export type SupervisorOptions = {
   readonly accountsDirectory: string;
   readonly runDirectory: string;
   readonly journal: Journal;
+  readonly keeper: Keeper;
   /** Processes that may live at once. */
   readonly capsulesHot: number;
   /** Without a request until a process is stopped. */
@@ -43,17 +51,6 @@ export type SupervisorOptions = {
   readonly log: Log;
   readonly bounds?: Partial<Bounds>;
 };
-
-/** What control hears of an account that cannot be entered. */
-function refused(entered: Exclude<Entered, { kind: "hold" }> | undefined): PlatformError {
-  if (entered?.kind === "suspended") {
-    return new PlatformError("account_suspended", { message: `This account is suspended: ${entered.reason}` });
-  }
-  if (entered?.kind === "unavailable") {
-    return new PlatformError("capsule_failed", { message: entered.reason, retryAfterSeconds: entered.retryAfterSeconds });
-  }
-  return new PlatformError("account_gone", { message: "The account has ended." });
-}
 
 /** Held accounts named in one message. */
 const HELD_BATCH = 500;
@@ -76,6 +73,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
   #relieving = false;
   readonly #users: UserIds | null;
   readonly #parts: CapsuleParts;
+  readonly #marks: HotMarks;
+  readonly #rest: Rest;
   readonly #over = new AbortController();
   readonly #loops: Promise<void>[];
 
@@ -101,7 +100,12 @@ export class Supervisor implements Capsules, AsyncDisposable {
       maxPreparing: this.#bounds.maxPreparing,
     });
     this.measures = createMeasures({ hot: () => this.hot, known: () => this.#capsules.size });
+    this.#marks = new HotMarks(options.accountsDirectory);
+    const { clock, log } = options;
+    const run = (account: AccountId, job: StateJob, signal: AbortSignal) => this.#keep(account, job, signal);
+    this.#rest = new Rest({ run, marks: this.#marks, events: this.#events, clock, log });
     this.#parts = this.#capsuleParts();
+    void this.#tellAlarmsLeft();
     this.#loops = [this.#every(this.#bounds.tickMs, () => this.#tick()), this.#every(this.#bounds.heldMs, () => this.#tellHeld())];
   }
 
@@ -128,15 +132,34 @@ export class Supervisor implements Capsules, AsyncDisposable {
    * @throws PlatformError account_gone, account_suspended, capsule_failed
    */
   async enter(account: AccountId): Promise<Hold> {
-    this.refuseEnded(account);
-    let entered = await this.#capsules.get(account)?.enter();
-    if (entered === undefined || entered.kind === "none" || entered.kind === "gone") {
-      // Never held here, or let go, or held longer than this host was told.
-      await this.#settle([{ account, generation: this.#capsules.get(account)?.known?.generation ?? -1 }]);
-      entered = await this.#capsules.get(account)?.enter();
-    }
-    if (entered?.kind === "hold") return entered.hold;
+    const entered = await (await this.#held(account)).enter();
+    if (entered.kind === "hold") return entered.hold;
     throw refused(entered);
+  }
+
+  /** Runs a job of the account's keeper, with the process stopped where that is needed. @throws PlatformError as `enter` */
+  async state(account: AccountId, job: StateJob, body?: Readable): Promise<Readable> {
+    const capsule = await this.#held(account);
+    if (!NEEDS_REST.has(job.kind)) return this.#keep(account, job, capsule.over, body);
+    // To its end: what streamed on would outlast the rest.
+    const answer = await capsule.atRest(async (signal) => buffer(await this.#keep(account, job, signal, body)));
+    return Readable.from([answer]);
+  }
+
+  async #keep(account: AccountId, job: StateJob, signal: AbortSignal, body?: Readable): Promise<Readable> {
+    await this.#own(account);
+    return this.#options.keeper.run(account, this.#uid(account), join(this.#options.accountsDirectory, account), job, body, signal);
+  }
+
+  /** The account's capsule; one that is not known here, or whose end may have been put off, is asked for first. */
+  async #held(account: AccountId): Promise<Capsule> {
+    this.refuseEnded(account);
+    const known = this.#capsules.get(account);
+    if (known?.lives === true) return known;
+    await this.#settle([{ account, generation: known?.known?.generation ?? -1 }]);
+    const found = this.#capsules.get(account);
+    if (found?.lives === true) return found;
+    throw new PlatformError("account_gone", { message: "The account has ended." });
   }
 
   /** @throws PlatformError account_gone after the account's end; capsule_failed when it does not start */
@@ -231,6 +254,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   events(cursor: number): Promise<CapsuleEvent[]> {
+    this.#marks.taken(cursor);
     return this.#events.after(cursor, this.#bounds.eventsMs);
   }
 
@@ -270,6 +294,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
       takePlace: () => this.#places.take(),
       start: (spec, signal) => this.#start(spec, signal),
       ahead: this.#ahead,
+      rest: this.#rest,
+      marks: this.#marks,
       own: (account) => this.#own(account),
       report: (account, kind, reason) => {
         (kind === "suspend" ? this.measures.suspensions : this.measures.restarts).inc();
@@ -357,6 +383,14 @@ export class Supervisor implements Capsules, AsyncDisposable {
     const held = this.#capsules.get(answer.spec.account)?.known?.generation ?? -1;
     // What is held already is not waited for: it may be draining.
     if (answer.spec.generation > held) await this.apply(answer.spec);
+  }
+
+  /** Accounts that were hot when an earlier life of this host ended: nobody knows their next alarm. */
+  async #tellAlarmsLeft(): Promise<void> {
+    for (const account of this.#marks.left()) {
+      const hot = this.#capsules.get(account)?.hot === true;
+      if (!hot && !this.#ended.has(account) && !this.#over.signal.aborted) await this.#rest.tellAlarm(account, this.#over.signal);
+    }
   }
 
   async #tick(): Promise<void> {

@@ -1,0 +1,75 @@
+// What is done for an account when its process is gone, before the next one may start: state that nothing names is
+// removed, databases that were written get a bookmark, and control learns when the next alarm wants the process back.
+import { json } from "node:stream/consumers";
+import type { Readable } from "node:stream";
+import { z } from "zod";
+import type { StateJob } from "../../../capsule/state.ts";
+import type { Clock } from "../../../kernel/clock.ts";
+import type { AccountId } from "../../../kernel/ids.ts";
+import type { Log } from "../../../kernel/log.ts";
+import type { EventLog } from "./event-log.ts";
+import type { HotMarks } from "./hot-marks.ts";
+import type { Essentials } from "./standing.ts";
+
+export type RestParts = {
+  /** A job of the account's keeper. */
+  readonly run: (account: AccountId, job: StateJob, signal: AbortSignal) => Promise<Readable>;
+  readonly marks: HotMarks;
+  readonly events: Pick<EventLog, "append">;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** An account whose alarms cannot be read is woken after so long: the process itself knows them. */
+const BLIND_WAKE_MS = 60_000;
+
+const alarms = z.object({ nextMs: z.number().nullable() });
+
+export class Rest {
+  readonly #parts: RestParts;
+
+  constructor(parts: RestParts) {
+    this.#parts = parts;
+  }
+
+  /** Never rejects: what fails here is tried again at the next rest. @returns whether everything was done */
+  async after(known: Essentials, due: { readonly sweep: boolean; readonly bookmarks: boolean }, signal: AbortSignal): Promise<boolean> {
+    const { account, state } = known;
+    const swept = !due.sweep || (await this.#try(account, { kind: "sweep", keep: state }, signal));
+    const kept = !due.bookmarks || (await this.bookmark(known, signal));
+    if (known.hasAlarms) await this.tellAlarm(account, signal);
+    return swept && kept;
+  }
+
+  /** A bookmark of each of the account's databases that changed since its last. Never rejects. */
+  async bookmark({ account, state }: Pick<Essentials, "account" | "state">, signal: AbortSignal): Promise<boolean> {
+    let all = true;
+    for (const database of state.d1) all = (await this.#try(account, { kind: "d1-bookmark", database, reason: "periodic" }, signal)) && all;
+    return all;
+  }
+
+  /** Tells control when the account's next alarm is due. Never rejects. */
+  async tellAlarm(account: AccountId, signal: AbortSignal): Promise<void> {
+    const { run, events, marks, clock, log } = this.#parts;
+    let wakeAtMs: number | null;
+    try {
+      ({ nextMs: wakeAtMs } = alarms.parse(await json(await run(account, { kind: "alarms" }, signal))));
+    } catch (error) {
+      if (signal.aborted) return;
+      log.error({ err: error, account }, "an account's alarms could not be read");
+      wakeAtMs = clock.now() + BLIND_WAKE_MS;
+    }
+    if (!signal.aborted) marks.told(account, events.append({ kind: "cold", account, reason: "its process was stopped", wakeAtMs }));
+  }
+
+  async #try(account: AccountId, job: StateJob, signal: AbortSignal): Promise<boolean> {
+    try {
+      const answer = await this.#parts.run(account, job, signal);
+      for await (const _ of answer);
+      return true;
+    } catch (error) {
+      if (!signal.aborted) this.#parts.log.error({ err: error, account, job: job.kind }, "an account's state could not be kept");
+      return false;
+    }
+  }
+}

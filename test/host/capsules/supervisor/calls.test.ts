@@ -1,0 +1,214 @@
+// What control asks of the services in a process, and what is done about state while there is none.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { describe, test } from "node:test";
+import type { CapsuleCall } from "../../../../src/capsule/calls.ts";
+import type { CapsuleSpec, WorkerService } from "../../../../src/capsule/spec.ts";
+import type { StateJob } from "../../../../src/capsule/state.ts";
+import { callService, runSchedule } from "../../../../src/host/capsules/supervisor/calls.ts";
+import type { Keeper } from "../../../../src/host/contract.ts";
+import { PlatformError } from "../../../../src/kernel/errors.ts";
+import { newAccountId, type AccountId } from "../../../../src/kernel/ids.ts";
+import { awaitUntil } from "../../../fixtures/await-until.ts";
+import { answering, bench, get, noKeeper, specOf, type Bench } from "../../../fixtures/capsules.ts";
+
+const SOURCE = `import { DurableObject } from "cloudflare:workers";
+export class Bell extends DurableObject {
+  async fetch(request) {
+    await this.ctx.storage.setAlarm(Date.now() + 100);
+    return new Response("set");
+  }
+  async alarm() { await this.env.KV.put("rang", "yes"); }
+}
+export default {
+  async fetch(request, env) {
+    if (new URL(request.url).pathname === "/set") return env.BELL.getByName("one").fetch(request);
+    return new Response(await env.KV.get("key"));
+  },
+  async scheduled(event, env) { await env.KV.put("cron", event.cron + " " + event.scheduledTime); },
+};`;
+
+const kv: WorkerService = {
+  kind: "worker",
+  id: "kv",
+  origin: null,
+  code: { format: "modules", modules: [{ name: "kv.js", kind: "esm", source: { bundled: "/workerd/kv.js" } }] },
+  compatibilityDate: "2026-01-01",
+  compatibilityFlags: [],
+  bindings: [
+    { kind: "objects", name: "SHARD", service: "kv", className: "KVNamespace" },
+    { kind: "disk", name: "BLOBS", disk: "kv" },
+  ],
+  objects: { disk: "kv", namespaces: [{ className: "KVNamespace", uniqueKey: "kv", sql: true }] },
+};
+
+/** The Worker above over a KV namespace `n` and a class of objects. */
+function withState(
+  state: NonNullable<CapsuleSpec["keep"]["state"]>,
+  generation = 1,
+  account = newAccountId(),
+): CapsuleSpec & { label: string } {
+  const spec = specOf(SOURCE, { account, generation });
+  const [unit] = spec.units;
+  assert.ok(unit);
+  const services = unit.services.map((service) =>
+    service.kind === "worker"
+      ? {
+          ...service,
+          bindings: [
+            { kind: "kv" as const, name: "KV", service: "kv", props: '{"namespace":"n"}' },
+            { kind: "objects" as const, name: "BELL", service: service.id, className: "Bell" },
+          ],
+          objects: { disk: "objects" as const, namespaces: [{ className: "Bell", uniqueKey: "bell", sql: true }] },
+        }
+      : service,
+  );
+  return { ...spec, units: [{ ...unit, services: [...services, kv] }], keep: { ...spec.keep, state } };
+}
+
+async function apply(b: Bench, spec: CapsuleSpec): Promise<void> {
+  await b.store(spec.account, SOURCE);
+  await b.supervisor.apply(spec);
+}
+
+const NOTHING = { kv: [], d1: [], objects: [] };
+const call = (account: AccountId, method: CapsuleCall["method"], path: string): CapsuleCall => ({
+  account,
+  service: "kv",
+  entrypoint: null,
+  props: '{"namespace":"n"}',
+  method,
+  path,
+  headers: {},
+});
+
+describe("a call of control", () => {
+  test("starts a cold process and reads and writes what the Workers see", async () => {
+    await using b = await bench();
+    const spec = withState(NOTHING);
+    await apply(b, spec);
+    const put = await callService(b.supervisor, call(spec.account, "PUT", "/key"), Readable.from(["from ", "outside"]));
+    assert.deepEqual([put.status, await text(put.body)], [200, ""]);
+    assert.equal(await get(b.supervisor, spec.label), "from outside");
+    const got = await callService(b.supervisor, call(spec.account, "GET", "/key"));
+    assert.equal(await text(got.body), "from outside");
+    const { starts } = await b.supervisor.usage(spec.account);
+    assert.equal(starts, 1);
+  });
+
+  test("keeps the process while its answer streams, and lets it go afterwards", async () => {
+    await using b = await bench({ idleMs: 300, bounds: { tickMs: 50 } });
+    const spec = withState(NOTHING);
+    await apply(b, spec);
+    const answer = await callService(b.supervisor, call(spec.account, "GET", "/"));
+    await b.supervisor.state(spec.account, { kind: "alarms" });
+    assert.equal((await b.supervisor.usage(spec.account)).hot, true);
+    await text(answer.body);
+    await awaitUntil(async () => !(await b.supervisor.usage(spec.account)).hot, { what: "the process is gone" });
+  });
+
+  test("runs a Worker's schedule, and says when a service is not there", async () => {
+    await using b = await bench();
+    const spec = withState(NOTHING);
+    await apply(b, spec);
+    const service = spec.units[0]?.services[0]?.id ?? "";
+    const ran = await runSchedule(b.supervisor, { account: spec.account, service, cron: "* * * * *", scheduledTimeMs: 1_700_000_000_000 });
+    assert.deepEqual(ran, { outcome: "ok" });
+    const got = await callService(b.supervisor, call(spec.account, "GET", "/cron"));
+    assert.equal(await text(got.body), "* * * * * 1700000000000");
+    const absent = { account: spec.account, service: "nobody", cron: "* * * * *", scheduledTimeMs: 0 };
+    assert.deepEqual(await runSchedule(b.supervisor, absent), { outcome: "exception" });
+  });
+
+  test("finds no way into an account that ended, or that nobody knows", async () => {
+    await using b = await bench();
+    const gone = (error: unknown): boolean => error instanceof PlatformError && error.code === "account_gone";
+    await assert.rejects(callService(b.supervisor, call(newAccountId(), "GET", "/")), gone);
+    const { account, subdomain } = await b.deploy(answering("'x'"));
+    await b.supervisor.end({ account, subdomain, reason: "owner", endedAtMs: Date.now() });
+    await assert.rejects(callService(b.supervisor, call(account, "GET", "/")), gone);
+    await assert.rejects(b.supervisor.state(account, { kind: "alarms" }), gone);
+  });
+});
+
+/** A keeper that remembers what it was asked, and whether a process ran meanwhile. */
+function remembering(nextMs: number | null): { keeper: Keeper; asked: StateJob[] } {
+  const asked: StateJob[] = [];
+  const run: Keeper["run"] = (account, uid, directory, job) => {
+    asked.push(job);
+    return job.kind === "alarms"
+      ? Promise.resolve(Readable.from([JSON.stringify({ nextMs })]))
+      : noKeeper.run(account, uid, directory, job);
+  };
+  return { keeper: { run }, asked };
+}
+
+describe("at rest", () => {
+  test("the next alarm is told, and the mark of a hot account goes once that was taken", async () => {
+    const { keeper } = remembering(1_234);
+    await using b = await bench({ keeper, idleMs: 100, bounds: { tickMs: 50 } });
+    const spec = withState(NOTHING);
+    await apply(b, spec);
+    assert.equal(await get(b.supervisor, spec.label, "/set"), "set");
+    const mark = join(b.accounts, spec.account, "hot");
+    assert.ok(existsSync(mark));
+    const [event] = await b.supervisor.events(0);
+    assert.deepEqual([event?.kind, event?.account, event?.kind === "cold" && event.wakeAtMs], ["cold", spec.account, 1_234]);
+    assert.ok(existsSync(mark), "it was told, but nobody has it yet");
+    void b.supervisor.events(event?.cursor ?? 0);
+    assert.ok(!existsSync(mark));
+  });
+
+  test("a host that comes back tells the alarms of those that were hot when it was killed", async () => {
+    const { keeper } = remembering(99);
+    await using before = await bench();
+    const spec = withState(NOTHING);
+    await apply(before, spec);
+    await get(before.supervisor, spec.label, "/set");
+    // A host that goes down in order leaves the mark as well: nobody took what it could tell.
+    await before.supervisor[Symbol.asyncDispose]();
+    await using b = await bench({ keeper, directory: before.directory });
+    const [event] = await b.supervisor.events(0);
+    assert.deepEqual([event?.kind, event?.account], ["cold", spec.account]);
+  });
+
+  test("state that nothing names any more is swept with no process there, also in the middle of a redeploy", async () => {
+    const { keeper, asked } = remembering(null);
+    await using b = await bench({ keeper });
+    const state = { kv: ["0".repeat(32)], d1: [], objects: ["bell"] };
+    const spec = withState(state);
+    await apply(b, spec);
+    await get(b.supervisor, spec.label, "/set");
+    asked.length = 0;
+    const less = withState({ ...state, objects: [] }, 2, spec.account);
+    await b.supervisor.apply({ ...less, units: spec.units });
+    assert.deepEqual(asked, [], "the process has the files open");
+    const changed = { ...less, generation: 3, limits: { ...less.limits, cpuWeight: 50 } };
+    await b.supervisor.apply(changed);
+    assert.deepEqual(asked[0], { kind: "sweep", keep: { ...state, objects: [] } });
+    assert.equal(await get(b.supervisor, less.label), "");
+  });
+
+  test("a job that needs it stops the process, callers wait, and it starts again", async () => {
+    const held = Promise.withResolvers<void>();
+    const run: Keeper["run"] = async (account, uid, directory, job) => {
+      if (job.kind === "d1-restore") await held.promise;
+      return noKeeper.run(account, uid, directory, job);
+    };
+    await using b = await bench({ keeper: { run } });
+    const spec = withState(NOTHING);
+    await apply(b, spec);
+    await get(b.supervisor, spec.label, "/set");
+    const bookmark = `${"0".repeat(8)}-${"0".repeat(8)}-${"0".repeat(8)}-${"0".repeat(32)}`;
+    const restoring = b.supervisor.state(spec.account, { kind: "d1-restore", database: "0".repeat(32), bookmark });
+    await awaitUntil(async () => !(await b.supervisor.usage(spec.account)).hot, { what: "the process is gone" });
+    const waiting = get(b.supervisor, spec.label, "/set");
+    held.resolve();
+    assert.equal(await text(await restoring), "{}");
+    assert.equal(await waiting, "set");
+    assert.equal((await b.supervisor.usage(spec.account)).starts, 2);
+  });
+});
