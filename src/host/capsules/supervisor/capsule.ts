@@ -19,6 +19,7 @@ import type { Bounds, CapsuleFiles } from "./parts.ts";
 import { StartFailure, type Run } from "./run.ts";
 import type { SpecStore } from "../files/spec-store.ts";
 import { essentials, lapse, type Essentials } from "./standing.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Watch } from "./watch.ts";
 
 /** What one capsule needs of the set that it belongs to. */
@@ -64,12 +65,7 @@ export class Capsule implements Occupant {
   #turn: Promise<unknown> = Promise.resolve();
   /** Woken at every change of anything that `#decide` looks at. */
   readonly #callers: Callers;
-  /** Aborts when nothing of the account may go on any more. */
-  #over = new AbortController();
-  /** Whether state may lie there that nothing names. */
-  #sweepDue = false;
-  /** When the databases were last kept; milliseconds since the epoch. */
-  #bookmarkedMs = 0;
+  readonly #upkeep: Upkeep;
   readonly #endTimer: EndTimer;
   #cpuBeforeMs = 0;
   starts = 0;
@@ -80,6 +76,7 @@ export class Capsule implements Occupant {
     this.#parts = parts;
     this.#log = parts.log.child({ account });
     this.#callers = new Callers(parts.bounds);
+    this.#upkeep = new Upkeep(parts.rest, parts.clock, parts.bounds);
     this.#mishaps = new Mishaps(parts.bounds, parts.clock);
     this.#endTimer = new EndTimer(parts.clock, () => this.#lapse());
   }
@@ -138,7 +135,7 @@ export class Capsule implements Occupant {
       this.#refuseIfGone();
       const before = this.#known;
       const run = this.#run;
-      this.#sweepDue ||= mayHoldMore(before, next);
+      this.#upkeep.changed(before, next);
       this.#known = next;
       this.#localSuspension = null;
       this.#mishaps.forget();
@@ -153,7 +150,7 @@ export class Capsule implements Occupant {
       // The end may have come during the drain.
       this.#refuseIfGone();
       await this.#prune(spec);
-      if (this.#run === null && this.#sweepDue) await this.#rest();
+      if (this.#run === null && this.#upkeep.sweepDue) await this.#upkeep.atRest(next);
       return { serving: spec.generation };
     });
   }
@@ -175,7 +172,7 @@ export class Capsule implements Occupant {
     return this.#inTurn(async () => {
       if (this.#run === null || this.#run.leases > 0) return;
       await this.#stop(this.#run, 0);
-      await this.#rest();
+      await this.#upkeep.atRest(this.#known);
     });
   }
 
@@ -189,7 +186,7 @@ export class Capsule implements Occupant {
       if (this.#run !== null) await this.#stop(this.#run, this.#parts.bounds.drainMs);
       this.#refuseIfGone();
       try {
-        return await work(this.#over.signal);
+        return await work(this.#upkeep.over);
       } finally {
         this.#callers.wake();
       }
@@ -198,7 +195,7 @@ export class Capsule implements Occupant {
 
   /** Aborts when nothing of the account may go on any more. */
   get over(): AbortSignal {
-    return this.#over.signal;
+    return this.#upkeep.over;
   }
 
   /** Stops the process whatever uses it, kindly: the host is going down. */
@@ -232,7 +229,7 @@ export class Capsule implements Occupant {
       this.#mishap(hangFate(finding, this.#parts.clock.now()));
       this.#restLater();
     } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
-    else await this.#keepWriting(run);
+    else await this.#upkeep.atWork(this.#known, run.lastUsedMs);
   }
 
   /** Memory now and CPU time since this host knows the account. */
@@ -326,7 +323,7 @@ export class Capsule implements Occupant {
     this.#run = run;
     this.#watch = new Watch(run, this.#parts.bounds);
     this.#mishaps.started();
-    this.#bookmarkedMs = this.#parts.clock.now();
+    this.#upkeep.started();
     this.starts++;
     void run.gone.then((exit) => this.#died(run, exit));
   }
@@ -342,32 +339,11 @@ export class Capsule implements Occupant {
     this.#restLater();
   }
 
-  /** In turn, with no process: what the state needs before the next one starts. */
-  async #rest(): Promise<void> {
-    const known = this.#known;
-    if (known === null || this.#over.signal.aborted) return;
-    const now = this.#parts.clock.now();
-    const done = await this.#parts.rest.after(known, { sweep: this.#sweepDue, bookmarks: known.state.d1.length > 0 }, this.#over.signal);
-    if (!done) return;
-    this.#sweepDue = false;
-    this.#bookmarkedMs = now;
-  }
-
   /** After a process that nobody meant to stop. */
   #restLater(): void {
     void this.#inTurn(async () => {
-      if (this.#run === null && !this.#closing) await this.#rest();
+      if (this.#run === null && !this.#closing) await this.#upkeep.atRest(this.#known);
     }).catch((error: unknown) => this.#log.error(failure(error), "an account could not be put to rest"));
-  }
-
-  /** Keeps the databases of a process that has been writing for long. */
-  async #keepWriting(run: Run): Promise<void> {
-    const now = this.#parts.clock.now();
-    const known = this.#known;
-    if (known === null || known.state.d1.length === 0) return;
-    if (run.lastUsedMs <= this.#bookmarkedMs || now - this.#bookmarkedMs < this.#parts.bounds.bookmarkMs) return;
-    this.#bookmarkedMs = now;
-    await this.#parts.rest.bookmark(known, this.#over.signal);
   }
 
   #mishap(fate: Fate): void {
@@ -418,7 +394,7 @@ export class Capsule implements Occupant {
       this.#freePlace();
       return;
     }
-    if (this.#sweepDue) await this.#rest();
+    if (this.#upkeep.sweepDue) await this.#upkeep.atRest(this.#known);
     try {
       await this.#start(spec);
     } catch (error) {
@@ -450,7 +426,7 @@ export class Capsule implements Occupant {
   /** The end of every path out: callers are told, a start is called off, the process is killed and gone. */
   async #leave(): Promise<void> {
     this.#endTimer.set(null);
-    this.#over.abort(new PlatformError("account_gone", { message: "The account has ended." }));
+    this.#upkeep.stop(true);
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
     await Promise.all([this.#kill(), this.#parts.ahead.drop(this.account)]);
     await this.#inTurn(() => this.#kill());
@@ -459,9 +435,8 @@ export class Capsule implements Occupant {
   /** The end time has come: whoever is in charge, nothing of the account goes on. */
   #lapse(): void {
     this.#startOff.abort(new PlatformError("account_gone", { message: "The account has ended." }));
-    this.#over.abort(new PlatformError("account_gone", { message: "The account has ended." }));
     // Control may yet know a later end.
-    this.#over = new AbortController();
+    this.#upkeep.stop(false);
     void this.#parts.ahead.drop(this.account);
     void this.#parts.journal.end(this.account);
     void this.#kill();
@@ -474,14 +449,6 @@ export class Capsule implements Occupant {
       this.#log.warn({ err: error }, "files that are no longer needed could not be removed");
     }
   }
-}
-
-/** Whether state may lie there that the spec does not name: some was named before, or what was is not known. */
-function mayHoldMore(before: Essentials | null, next: Essentials): boolean {
-  const named = ({ state }: Essentials): string[] => [...state.kv, ...state.d1, ...state.objects];
-  if (before === null) return named(next).length > 0;
-  const kept = new Set(named(next));
-  return named(before).some((id) => !kept.has(id));
 }
 
 /** Whether there is anything that could be asked: an account without Workers needs no process. */
