@@ -12,7 +12,6 @@ export const PRODUCTS = [
   "analytics",
   "secrets-store",
   "rate-limits",
-  "cache",
 ] as const;
 export type ProductName = (typeof PRODUCTS)[number];
 

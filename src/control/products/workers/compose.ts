@@ -9,6 +9,7 @@ import type { Keys } from "../../keys/keys.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import { iso } from "../../../kernel/clock.ts";
 import { reaches } from "./bindings.ts";
+import { cacheOf, cacheService } from "./cache.ts";
 import { assetsServiceId, codeFiles, primaryOf, workerServiceId } from "./model.ts";
 import type { StoredBinding, Version, VersionDraft, Worker } from "./model.ts";
 import { labelOf } from "./names.ts";
@@ -145,7 +146,8 @@ function servicesOf(one: Live, { live, bound, namespaces }: Company): Service[] 
     versionMetadata: { id: version.id, tag: version.annotations["workers/tag"] ?? "", timestamp: iso(version.createdAtMs) },
   });
   const objects = objectsOf(one, namespaces);
-  const own = service && { ...service, ...(objects && { objects }) };
+  const usesCache = version.code.format !== "none" && version.code.usesCache === true;
+  const own = service && { ...service, ...(objects && { objects }), ...(usesCache && { cache: cacheOf(worker.id) }) };
   if (version.assets === null) return own ? [own] : [];
   const assets: Service = {
     kind: "assets",
@@ -231,7 +233,11 @@ export async function composeWorkers(context: ProductContext, tx: Tx, account: A
   const holders = await aliasHolders(tx, account.id);
   const byWorker = [...Map.groupBy(all, ({ worker }) => worker)];
   return {
-    services: services.some(bindsAbsent) ? [...services, absentService] : services,
+    services: [
+      ...services,
+      ...(services.some(bindsAbsent) ? [absentService] : []),
+      ...(services.some((service) => service.kind === "worker" && service.cache) ? [cacheService] : []),
+    ],
     fronts: all.map(front),
     ingress: byWorker.flatMap(([worker, versions]) => routesOf(worker, versions, holders, account.subdomain)),
     keep: {

@@ -8,16 +8,17 @@ export type CodeFile = { readonly name: string; readonly hash: string; readonly 
 export const authorsName = (file: CodeFile): string => file.name.replace(/^[0-9a-f]{40}-/, "");
 export type CodeModule = CodeFile & { readonly kind: Module["kind"] };
 
+type Texts = {
+  readonly sourceMaps: readonly CodeFile[];
+  /** Whether its text names the Cache API, without which there is none. */
+  readonly usesCache?: boolean;
+};
+
 /** The code of a version. Source maps are kept for diagnosis and never reach the process. */
 export type Code =
   /** The first module is the entry point. */
-  | { readonly format: "modules"; readonly modules: readonly CodeModule[]; readonly sourceMaps: readonly CodeFile[] }
-  | {
-      readonly format: "service-worker";
-      readonly script: CodeFile;
-      readonly parts: readonly CodeFile[];
-      readonly sourceMaps: readonly CodeFile[];
-    }
+  | (Texts & { readonly format: "modules"; readonly modules: readonly CodeModule[] })
+  | (Texts & { readonly format: "service-worker"; readonly script: CodeFile; readonly parts: readonly CodeFile[] })
   /** Static assets alone. */
   | { readonly format: "none" };
 

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { Part } from "../../http/form.ts";
+import { namesCaches } from "./cache.ts";
 import { invalidUpload, type UploadMetadata } from "./contract.ts";
 import { authorsName, codeFiles, type Code, type CodeFile, type CodeModule } from "./model.ts";
 import { MODULE_NAME_MAX_BYTES } from "./quota.ts";
@@ -99,15 +100,20 @@ export function assemble(metadata: UploadMetadata, parts: readonly Part[]): Asse
   const all = [...sorted.values()];
   const sourceMaps = all.filter((file) => file.kind === "source-map");
   const rest = all.filter((file) => file.kind !== "source-map");
-  if (main) return { code: modules(entry(main, "main_module"), rest, stored, sourceMaps.map(stored)), files };
-  if (body) return { code: script(entry(body, "body_part"), rest, stored, sourceMaps.map(stored)), files };
+  const texts = { sourceMaps: sourceMaps.map(stored), usesCache: rest.some(namesCache) };
+  if (main) return { code: { ...modules(entry(main, "main_module"), rest, stored), ...texts }, files };
+  if (body) return { code: { ...script(entry(body, "body_part"), rest, stored), ...texts }, files };
   if (parts.length > 0 || !metadata.assets) {
     throw invalidUpload("metadata: has neither main_module nor body_part.", "Name the part that is the Worker's entry point.");
   }
   return { code: { format: "none" }, files };
 }
 
-function modules(main: Sorted, rest: readonly Sorted[], stored: (file: Sorted) => CodeFile, sourceMaps: readonly CodeFile[]): Code {
+const namesCache = ({ kind, bytes }: Sorted): boolean => (kind === "esm" || kind === "commonjs") && namesCaches(bytes.toString("latin1"));
+
+type Coded<F extends Code["format"]> = Omit<Extract<Code, { format: F }>, "sourceMaps" | "usesCache">;
+
+function modules(main: Sorted, rest: readonly Sorted[], stored: (file: Sorted) => CodeFile): Coded<"modules"> {
   if (main.kind !== "esm" && main.kind !== "commonjs") {
     throw invalidUpload(
       `metadata.main_module: ${shown(main.name)} is not JavaScript.`,
@@ -115,17 +121,17 @@ function modules(main: Sorted, rest: readonly Sorted[], stored: (file: Sorted) =
     );
   }
   const withKind = (file: Sorted): CodeModule => ({ ...stored(file), kind: file.kind === "source-map" ? "data" : file.kind });
-  return { format: "modules", modules: [main, ...rest.filter((file) => file !== main)].map(withKind), sourceMaps };
+  return { format: "modules", modules: [main, ...rest.filter((file) => file !== main)].map(withKind) };
 }
 
-function script(entry: Sorted, rest: readonly Sorted[], stored: (file: Sorted) => CodeFile, sourceMaps: readonly CodeFile[]): Code {
+function script(entry: Sorted, rest: readonly Sorted[], stored: (file: Sorted) => CodeFile): Coded<"service-worker"> {
   if (entry.kind !== "commonjs") {
     throw invalidUpload(
       `metadata.body_part: ${shown(entry.name)} is not a classic script.`,
       "Send a service worker as application/javascript, or name an ES module in main_module.",
     );
   }
-  return { format: "service-worker", script: stored(entry), parts: rest.filter((file) => file !== entry).map(stored), sourceMaps };
+  return { format: "service-worker", script: stored(entry), parts: rest.filter((file) => file !== entry).map(stored) };
 }
 
 const compress = promisify(gzip);
