@@ -2,7 +2,7 @@
 // another it asks for by name through `context.product`.
 import type { Kysely } from "kysely";
 import type { z } from "zod";
-import type { Binding, ObjectNamespace, Service, StateKept, Unit } from "../../capsule/spec.ts";
+import type { Binding, ObjectNamespace, Service, StateKept, Unit, WorkerService } from "../../capsule/spec.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
@@ -90,6 +90,8 @@ export type BindingKind = {
   settle(db: Kysely<Schema>, account: AccountId, fields: Fields, script: string): Promise<{ action: Action; resource: Resource } | null>;
   /** Reads once what composing needs; the answer is pure, and null for a resource that is gone. */
   compose(db: Kysely<Schema>, account: AccountId): Promise<(fields: Fields, script: string) => BoundFragment | null>;
+  /** Services of ours that such bindings lead to, in the process while a Worker has one; absent where the product composes its own. */
+  readonly services?: readonly WorkerService[];
   /** The resource in words, such as `The KV namespace "…"`, for a Worker that uses it when it is gone. */
   describe(fields: Fields): string;
 };

@@ -1,4 +1,5 @@
 // The list of products: the only place that knows them all.
+import { createAnalytics } from "./analytics/index.ts";
 import { createAssets } from "./assets/index.ts";
 import { createD1 } from "./d1/index.ts";
 import { createDurableObjects } from "./durable-objects/index.ts";
@@ -17,7 +18,16 @@ export function createProducts(given: Omit<ProductContext, "product" | "bindingK
     product: (name) => products.find((product) => product.name === name),
     bindingKinds: () => kinds,
   };
-  products.push(createWorkers(context), createAssets(context), createKv(), createDurableObjects(), createD1(), createQueues(), createR2());
+  products.push(
+    createWorkers(context),
+    createAssets(context),
+    createAnalytics(context),
+    createKv(),
+    createDurableObjects(),
+    createD1(),
+    createQueues(),
+    createR2(),
+  );
   for (const { bindings = [] } of products) for (const kind of bindings) kinds.set(kind.type, kind);
   return products;
 }

@@ -196,6 +196,11 @@ function routesOf(worker: Worker, versions: readonly Live[], holders: ReadonlySe
   return [...own, ...previews];
 }
 
+/** Kinds of binding of other products that the versions have, each once. */
+const kindsOf = (versions: readonly Pick<VersionDraft, "bindings">[]): string[] => [
+  ...new Set(versions.flatMap(({ bindings }) => bindings.flatMap((one) => (one.type === "resource" ? [one.kind] : [])))),
+];
+
 /** Reads what the kinds of binding of some versions need; a resource that is gone becomes a stand-in that says so. */
 export async function resourceComposer(
   context: ProductContext,
@@ -203,9 +208,8 @@ export async function resourceComposer(
   account: AccountId,
   versions: readonly Pick<VersionDraft, "bindings">[],
 ): Promise<Bound> {
-  const used = new Set(versions.flatMap(({ bindings }) => bindings.flatMap((one) => (one.type === "resource" ? [one.kind] : []))));
   const composers = new Map<string, (fields: Fields, script: string) => BoundFragment | null>();
-  for (const type of used) {
+  for (const type of kindsOf(versions)) {
     const kind = context.bindingKinds().get(type);
     if (kind) composers.set(type, await kind.compose(db, account));
   }
@@ -237,6 +241,7 @@ export async function composeWorkers(context: ProductContext, tx: Tx, account: A
       ...services,
       ...(services.some(bindsAbsent) ? [absentService] : []),
       ...(services.some((service) => service.kind === "worker" && service.cache) ? [cacheService] : []),
+      ...kindsOf(all.map(({ version }) => version)).flatMap((type) => context.bindingKinds().get(type)?.services ?? []),
     ],
     fronts: all.map(front),
     ingress: byWorker.flatMap(([worker, versions]) => routesOf(worker, versions, holders, account.subdomain)),
