@@ -1,7 +1,7 @@
 // What the rooms of this wing hand each other: edge asks for leases, the supervisor asks for processes
 // and for an egress. Types only; each room implements its own part.
 import type { Agent, IncomingMessage, ServerResponse } from "node:http";
-import type { Duplex, Readable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 import type { StateJob } from "../capsule/state.ts";
 import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
 import type { AccountId } from "../kernel/ids.ts";
@@ -132,14 +132,19 @@ export type Rung = "bubblewrap-root" | "bubblewrap-user" | "root" | "none";
 /** How a process inside the sandbox sees its directories; outside of bubblewrap these are the real paths. */
 export type InnerPaths = { readonly sockets: string; readonly assets: string; readonly state: string };
 
+/** What a sandbox can run: the tenant's Workers, or our own program over an account's `state/` (capsules/keeper). */
+export type Program = "workerd" | "keeper";
+
 export type LaunchRequest = {
+  /** Absent: workerd. The keeper sees `state/` alone of the directory, and has pipes in place of `stdin` and `collectStdout`. */
+  readonly program?: Program;
   /** Distinct per capsule among those alive, stable while its directory exists; ignored on rungs without own users. */
   readonly uid: number;
   /** The capsule's directory on the host: `assets/` appears read-only, `state/` writable, nothing else of it. Null: a scratch run with neither. */
   readonly directory: string | null;
   /** Directory for the capsule's unix sockets on the host; writable for the process. Null: none. */
   readonly socketDirectory: string | null;
-  /** Arguments after the workerd binary, such as ["serve", "--experimental", "--binary", "-"]. */
+  /** Arguments after the program, for workerd such as ["serve", "--experimental", "--binary", "-"]. */
   readonly args: readonly string[];
   /** Written to the process's standard input, then closed; no secret touches the disk. Null: it waits for `feed`. */
   readonly stdin: Uint8Array | null;
@@ -150,7 +155,7 @@ export type LaunchRequest = {
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly outOfMemory: boolean };
 
-/** A sandboxed workerd. */
+/** A sandboxed process, workerd unless another program was asked for. */
 export type Sandboxed = {
   /** Pid of workerd itself in our namespace. */
   readonly pid: number;
@@ -170,6 +175,8 @@ export type Sandboxed = {
   stderr(): string;
   /** Everything on standard output when asked for, at most 1 MiB. */
   stdout(): string;
+  /** Of a keeper: its standard input and output, flowing; whoever launched it sees to their errors. */
+  readonly pipes?: { readonly input: Writable; readonly output: Readable };
 };
 
 export type Sandbox = AsyncDisposable & {

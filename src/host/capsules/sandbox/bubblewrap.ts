@@ -39,32 +39,43 @@ function certificates(runDirectory: string): string {
 export type Bubblewrap = {
   /** @param directory and socketDirectory as the capsule's user can reach them; null: not shown. */
   command(directory: string | null, socketDirectory: string | null, args: readonly string[]): string[];
+  /** The keeper's Node over `state/` of the directory. @param args of Node itself, with paths as they are inside. */
+  keeper(directory: string, args: readonly string[]): string[];
 };
 
-/**
- * Finds once what every launch shares.
- * @param workerd the binary where the capsule's user can execute it.
- */
-export function openBubblewrap(program: string, workerd: string, runDirectory: string): Bubblewrap {
-  const bind = (kind: "--bind" | "--ro-bind" | "--dev-bind", from: string, to = from): string[] => [kind, from, to];
+/** What is bound into every capsule; the binaries where its user can execute them. */
+export type Bound = { readonly workerd: string; readonly node: string; readonly keeper: string };
+
+/** Where the keeper's program lies inside. */
+export const INNER_KEEPER = "/keeper";
+
+const bind = (kind: "--bind" | "--ro-bind" | "--dev-bind", from: string, to = from): string[] => [kind, from, to];
+
+/** Finds once what every launch shares. */
+export function openBubblewrap(program: string, { workerd, node, keeper }: Bound, runDirectory: string): Bubblewrap {
   const fixed = [
     program,
     ...`${NAMESPACES} ${IDENTITY} --seccomp ${SECCOMP_FD} --info-fd ${INFO_FD} --size ${ROOT_BYTES} --tmpfs / --dir /cap`.split(" "),
-    ...bind("--ro-bind", workerd, "/workerd"),
-    ...libraries(workerd).flatMap((path) => bind("--ro-bind", path)),
-    ...bind("--ro-bind", certificates(runDirectory), INNER_BUNDLE),
     // Not --dev: its /dev/shm is writable memory without a bound.
     ...bind("--dev-bind", "/dev/null"),
     ...bind("--dev-bind", "/dev/urandom"),
   ];
-  const last = "--remount-ro / --chdir /cap -- /workerd".split(" ");
+  const binary = (path: string, inside: string): string[] => [
+    ...bind("--ro-bind", path, inside),
+    ...libraries(path).flatMap((library) => bind("--ro-bind", library)),
+  ];
+  const ofWorkerd = [...fixed, ...binary(workerd, "/workerd"), ...bind("--ro-bind", certificates(runDirectory), INNER_BUNDLE)];
+  const ofKeeper = [...fixed, ...binary(node, "/node"), ...bind("--ro-bind", keeper, INNER_KEEPER)];
+  const last = "--remount-ro / --chdir /cap --".split(" ");
   return {
+    keeper: (directory, args) => [...ofKeeper, ...bind("--bind", join(directory, "state"), INNER.state), ...last, "/node", ...args],
     command: (directory, socketDirectory, args) => [
-      ...fixed,
+      ...ofWorkerd,
       ...(directory === null ? [] : bind("--ro-bind", join(directory, "assets"), INNER.assets)),
       ...(directory === null ? [] : bind("--bind", join(directory, "state"), INNER.state)),
       ...(socketDirectory === null ? [] : bind("--bind", socketDirectory, INNER.sockets)),
       ...last,
+      "/workerd",
       ...args,
     ],
   };

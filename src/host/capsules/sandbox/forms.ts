@@ -3,9 +3,10 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import type { InnerPaths, LaunchRequest, Rung } from "../../contract.ts";
-import { bubblewrapMissing, INNER, openBubblewrap } from "./bubblewrap.ts";
+import type { InnerPaths, LaunchRequest, Program, Rung } from "../../contract.ts";
+import { bubblewrapMissing, INNER, INNER_KEEPER, openBubblewrap } from "./bubblewrap.ts";
 import { NO_GROUPS, openGroups, type Groups } from "./cgroups.ts";
+import { KEEPER_SCRIPT, makeKeeperProgram, NODE_FLAGS } from "./keeper-program.ts";
 import { stage } from "./mounts.ts";
 import { findProgram, plainPrefix } from "./plain.ts";
 import { Unfit } from "./probe.ts";
@@ -20,7 +21,7 @@ export type Site = { readonly runDirectory: string; readonly accountsDirectory: 
 export type Form = {
   readonly ownUsers: boolean;
   readonly wrapped: boolean;
-  readonly seccompFile: string | null;
+  readonly seccompFiles: Readonly<Record<Program, string>> | null;
   readonly groups: Groups;
   readonly command: (request: LaunchRequest) => string[];
   readonly inner: (directory: string, socketDirectory: string) => InnerPaths;
@@ -41,12 +42,18 @@ function demand(rung: Rung): void {
   }
 }
 
-function writeFilter(runDirectory: string): string {
+function writeFilter(runDirectory: string, runs: Program): string {
   const architecture = seccompArchitecture();
   if (architecture === null) throw new Unfit(`there is no table of system calls for ${process.arch}`);
-  const path = join(runDirectory, "seccomp.bpf");
-  writeFileSync(path, seccompFilter(architecture), { mode: 0o644 });
+  const path = join(runDirectory, `${runs}.bpf`);
+  writeFileSync(path, seccompFilter(architecture, runs), { mode: 0o644 });
   return path;
+}
+
+/** A keeper always has a directory. */
+function directoryOf({ directory }: LaunchRequest): string {
+  if (directory === null) throw new Error("a keeper is launched over an account's directory");
+  return directory;
 }
 
 /** The name of our groups: one installation's never meet another's. */
@@ -58,23 +65,27 @@ export async function prepare(rung: Rung, site: Site, grouped: boolean): Promise
   const ownUsers = rung === "bubblewrap-root" || rung === "root";
   const wrapped = rung === "bubblewrap-root" || rung === "bubblewrap-user";
   const groups = grouped ? openGroups(groupName(site.runDirectory)) : NO_GROUPS;
-  const staged = ownUsers
-    ? await stage(site.runDirectory, site.accountsDirectory, site.workerd)
-    : { workerd: site.workerd, accounts: site.accountsDirectory };
+  const own = { workerd: site.workerd, node: process.execPath, accounts: site.accountsDirectory };
+  const staged = ownUsers ? await stage(site.runDirectory, own) : own;
+  const keeper = await makeKeeperProgram(site.runDirectory);
   const reachable = (directory: string): string => {
     const inside = relative(site.accountsDirectory, directory);
     if (inside === "" || inside.startsWith("..")) throw new Error(`${directory} is not below the accounts directory`);
     return join(staged.accounts, inside);
   };
   if (wrapped) {
-    const bubblewrap = openBubblewrap(findProgram("bwrap") ?? "bwrap", staged.workerd, site.runDirectory);
+    const bubblewrap = openBubblewrap(findProgram("bwrap") ?? "bwrap", { ...staged, keeper }, site.runDirectory);
     return {
       ownUsers,
       wrapped,
       groups,
-      seccompFile: writeFilter(site.runDirectory),
-      command: ({ directory, socketDirectory, args }) =>
-        bubblewrap.command(directory === null ? null : reachable(directory), socketDirectory, args),
+      seccompFiles: { workerd: writeFilter(site.runDirectory, "workerd"), keeper: writeFilter(site.runDirectory, "keeper") },
+      command(request) {
+        const { program, directory, socketDirectory, args } = request;
+        if (program !== "keeper") return bubblewrap.command(directory === null ? null : reachable(directory), socketDirectory, args);
+        const script = [...NODE_FLAGS, join(INNER_KEEPER, KEEPER_SCRIPT), INNER.state];
+        return bubblewrap.keeper(reachable(directoryOf(request)), [...script, ...args]);
+      },
       inner: () => INNER,
     };
   }
@@ -83,8 +94,12 @@ export async function prepare(rung: Rung, site: Site, grouped: boolean): Promise
     ownUsers,
     wrapped,
     groups,
-    seccompFile: null,
-    command: ({ args }) => [...prefix, staged.workerd, ...args],
+    seccompFiles: null,
+    command(request) {
+      if (request.program !== "keeper") return [...prefix, staged.workerd, ...request.args];
+      const state = join(reachable(directoryOf(request)), "state");
+      return [...prefix, staged.node, ...NODE_FLAGS, join(keeper, KEEPER_SCRIPT), state, ...request.args];
+    },
     inner: (directory, socketDirectory) => ({
       sockets: socketDirectory,
       assets: join(reachable(directory), "assets"),

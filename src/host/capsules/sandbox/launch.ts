@@ -33,7 +33,7 @@ export function launcher(form: Form, onLife: Plan["onLife"]): (request: LaunchRe
       {
         command: form.command(request),
         uid: form.ownUsers ? request.uid : null,
-        seccompFile: form.seccompFile,
+        seccompFile: form.seccompFiles?.[request.program ?? "workerd"] ?? null,
         wrapped: form.wrapped,
         limits: words(request.limits, { memoryGroup: form.groups.controllers.has("memory"), ownUser: form.ownUsers }),
         groups: form.groups.create(request.limits).catch(closedGroups),

@@ -1,4 +1,4 @@
-// As root a capsule runs as a user of its own, who cannot enter a 0700 data directory: the accounts and the binary
+// As root a capsule runs as a user of its own, who cannot enter a 0700 data directory: the accounts and the binaries
 // are bound into the run directory, which anyone may pass through and nobody may list. Mounts never outlive their sandbox.
 import { execFile } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -11,8 +11,9 @@ const run = promisify(execFile);
 const ACCOUNTS = "accounts";
 
 export type Stage = {
-  /** The binary, where any user can execute it. */
+  /** The binaries, where any user can execute them. */
   readonly workerd: string;
+  readonly node: string;
   /** The accounts directory, where a user can reach what is theirs. */
   readonly accounts: string;
 };
@@ -49,25 +50,35 @@ export async function unstage(runDirectory: string): Promise<void> {
   if (existsSync(mountPoint)) rmdirSync(mountPoint);
 }
 
+/** Binds a binary into the run directory, under a name of ours. */
+async function stageBinary(binary: string, staged: string): Promise<void> {
+  rmSync(staged, { force: true });
+  if ((statSync(binary).mode & 0o005) === 0o005) {
+    // Bound, not copied: /run is memory, often mounted noexec, and the binaries have more than 100 MB each.
+    writeFileSync(staged, "");
+    await bind(binary, staged, "ro,nosuid,nodev");
+  } else {
+    copyFileSync(binary, staged);
+    chmodSync(staged, 0o755);
+  }
+}
+
 /**
- * Binds accounts and binary into the run directory. Nothing in the accounts can be executed, whatever a capsule writes there.
+ * Binds accounts and binaries into the run directory. Nothing in the accounts can be executed, whatever a capsule writes there.
  * @throws BindRefused
  */
-export async function stage(runDirectory: string, accountsDirectory: string, workerd: string): Promise<Stage> {
+export async function stage(runDirectory: string, from: Stage): Promise<Stage> {
   await unstage(runDirectory);
-  const staged: Stage = { workerd: join(runDirectory, "workerd"), accounts: join(runDirectory, ACCOUNTS) };
-  mkdirSync(accountsDirectory, { recursive: true });
-  chmodSync(accountsDirectory, 0o711);
+  const staged: Stage = {
+    workerd: join(runDirectory, "workerd"),
+    node: join(runDirectory, "node"),
+    accounts: join(runDirectory, ACCOUNTS),
+  };
+  mkdirSync(from.accounts, { recursive: true });
+  chmodSync(from.accounts, 0o711);
   mkdirSync(staged.accounts, { recursive: true });
-  await bind(accountsDirectory, staged.accounts, "nosuid,nodev,noexec");
-  rmSync(staged.workerd, { force: true });
-  if ((statSync(workerd).mode & 0o005) === 0o005) {
-    // Bound, not copied: /run is memory, often mounted noexec, and the binary has 160 MB.
-    writeFileSync(staged.workerd, "");
-    await bind(workerd, staged.workerd, "ro,nosuid,nodev");
-  } else {
-    copyFileSync(workerd, staged.workerd);
-    chmodSync(staged.workerd, 0o755);
-  }
+  await bind(from.accounts, staged.accounts, "nosuid,nodev,noexec");
+  await stageBinary(from.workerd, staged.workerd);
+  await stageBinary(from.node, staged.node);
   return staged;
 }

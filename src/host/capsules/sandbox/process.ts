@@ -1,4 +1,4 @@
-// Starts one workerd through a shell line that lowers its limits, puts it into its control groups and follows it to its end.
+// Starts one workerd (or keeper) through a shell line that lowers its limits, puts it into its control groups and follows it to its end.
 // It has nothing to run until it is in them: its configuration comes afterwards. Joining takes as long as its own start, so
 // both go on at once. The end is when workerd itself is gone, not its wrapper: a successor would meet its database locks.
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
@@ -43,7 +43,7 @@ export type Plan = {
  * Where the child's descriptors come from. A shell cannot close those above 9, so a stray one is covered with /dev/null instead.
  * Returns also what must be closed here once the child has it.
  */
-function descriptors(plan: Plan, collectStdout: boolean): { stdio: StdioOptions; opened: number[] } {
+function descriptors(plan: Plan, pipeStdout: boolean): { stdio: StdioOptions; opened: number[] } {
   const opened: number[] = [];
   const open = (path: string, flags: number): number => {
     const fd = openSync(path, flags);
@@ -53,7 +53,7 @@ function descriptors(plan: Plan, collectStdout: boolean): { stdio: StdioOptions;
   try {
     const stdio: (number | "pipe" | "ignore")[] = [
       "pipe",
-      collectStdout ? "pipe" : "ignore",
+      pipeStdout ? "pipe" : "ignore",
       "pipe",
       plan.seccompFile === null ? "ignore" : open(plan.seccompFile, files.O_RDONLY),
       plan.wrapped ? "pipe" : "ignore",
@@ -123,8 +123,8 @@ function looksOutOfMemory(exit: Pick<Exit, "code" | "signal">, stderr: string, k
   return exit.signal !== null && /out of memory|allocation failed|bad_alloc/i.test(stderr);
 }
 
-function spawnPlan(plan: Plan, collectStdout: boolean): ChildProcess {
-  const { stdio, opened } = descriptors(plan, collectStdout);
+function spawnPlan(plan: Plan, pipeStdout: boolean): ChildProcess {
+  const { stdio, opened } = descriptors(plan, pipeStdout);
   try {
     return spawn("/bin/sh", ["-c", `${plan.limits} unset PWD OLDPWD; exec "$@"`, "capsule", ...plan.command], {
       cwd: "/",
@@ -143,16 +143,17 @@ function spawnPlan(plan: Plan, collectStdout: boolean): ChildProcess {
  * Starts the plan's command and resolves once workerd's process exists and is in its groups.
  * @throws PlatformError capsule_failed when there is no such process; nothing is left then.
  */
-export async function start(plan: Plan, request: Pick<LaunchRequest, "stdin" | "collectStdout">): Promise<Sandboxed> {
+export async function start(plan: Plan, request: Pick<LaunchRequest, "program" | "stdin" | "collectStdout">): Promise<Sandboxed> {
+  const flows = request.program === "keeper";
   let child: ChildProcess;
   try {
-    child = spawnPlan(plan, request.collectStdout);
+    child = spawnPlan(plan, request.collectStdout || flows);
   } catch (error) {
     await plan.groups.then((groups) => groups.remove());
     throw failed("The sandbox could not be started.", {}, error);
   }
   const stderr = collect(child.stderr, (text) => text.slice(-STDERR_BYTES));
-  const stdout = collect(child.stdout, (text) => text.slice(0, STDOUT_BYTES));
+  const stdout = collect(flows ? null : child.stdout, (text) => text.slice(0, STDOUT_BYTES));
   const exit = ended(child);
   exit.catch(() => {});
   child.stdin?.on("error", () => {});
@@ -237,6 +238,7 @@ function follow(
     },
     cpuMs: async () => sampleCpu(),
     pssBytes: async () => pssBytesOf(inner.pid),
+    ...(child.stdin !== null && child.stdout !== null ? { pipes: { input: child.stdin, output: child.stdout } } : {}),
     ...said,
   };
 }

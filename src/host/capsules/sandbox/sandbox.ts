@@ -25,7 +25,7 @@ export type SandboxOptions = {
 
 const LADDER: readonly Rung[] = ["bubblewrap-root", "bubblewrap-user", "root", "none"];
 /** What a rung writes into the run directory. */
-const FILES = ["workerd", "seccomp.bpf", "ca-certificates.crt", "groups"];
+const FILES = ["workerd", "node", "keeper", "workerd.bpf", "keeper.bpf", "ca-certificates.crt", "groups"];
 const IS_ROOT = process.getuid?.() === 0;
 
 type Site = SandboxOptions & { readonly records: Records };
@@ -66,7 +66,7 @@ async function climb(rung: Rung, site: Site, tries = TRIES): Promise<Sandbox> {
     await Promise.all(Array.from(live, ({ exited }) => exited));
     await sweepGroups(form.groups.directories, true);
     await unstage(site.runDirectory);
-    for (const name of FILES) rmSync(join(site.runDirectory, name), { force: true });
+    for (const name of FILES) rmSync(join(site.runDirectory, name), { recursive: true, force: true });
   };
   try {
     await probe({

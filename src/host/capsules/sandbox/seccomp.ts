@@ -1,6 +1,7 @@
-// The system call filter of a capsule, assembled for the kernel's classic BPF machine: foreign call tables and
+// The system call filters of what runs in a capsule, assembled for the kernel's classic BPF machine: foreign call tables and
 // calls of attackers kill the process, a few calls pass with harmless arguments only, unknown ones do not exist.
-import { FATAL, MARGIN, NEEDED, NUMBERS, type Architecture } from "./syscalls.ts";
+import type { Program } from "../../contract.ts";
+import { FATAL, KEEPER_LESS, KEEPER_MORE, MARGIN, NEEDED, NUMBERS, type Architecture } from "./syscalls.ts";
 
 // Classic BPF instructions (linux/bpf_common.h) on struct seccomp_data { int nr; u32 arch; u64 ip; u64 args[6] }.
 const LOAD = 0x20;
@@ -100,7 +101,19 @@ function ruleOneOf(program: Assembler, name: string, number: number, index: numb
   program.label(`after ${name}`);
 }
 
-function rules(program: Assembler, number: (name: string) => number): void {
+type Profile = { readonly allowed: readonly string[]; readonly fatal: readonly string[]; readonly families: readonly number[] };
+
+const PROFILES: Readonly<Record<Program, Profile>> = {
+  workerd: { allowed: [...NEEDED, ...MARGIN], fatal: FATAL, families: [AF_UNIX] },
+  keeper: {
+    allowed: [...NEEDED, ...MARGIN, ...KEEPER_MORE].filter((name) => !KEEPER_LESS.has(name)),
+    // Node tries io_uring at its start and does without where there is none.
+    fatal: FATAL.filter((name) => !name.startsWith("io_uring_")),
+    families: [],
+  },
+};
+
+function rules(program: Assembler, number: (name: string) => number, families: readonly number[]): void {
   // Threads yes, processes and namespaces never. clone3 hides its flags in memory, where no filter can look:
   // "not implemented" makes the C library fall back to clone.
   program.jump(JUMP_EQUAL, number("clone"), "next", "after clone");
@@ -126,24 +139,26 @@ function rules(program: Assembler, number: (name: string) => number): void {
   program.label("prlimit64 passes");
   program.end(ALLOW);
   program.label("after prlimit64");
-  ruleOneOf(program, "socket", number("socket"), 0, [AF_UNIX], EAFNOSUPPORT);
+  ruleOneOf(program, "socket", number("socket"), 0, families, EAFNOSUPPORT);
   ruleOneOf(program, "ioctl", number("ioctl"), 1, IOCTLS, ENOTTY);
   ruleOneOf(program, "prctl", number("prctl"), 0, PRCTLS, EINVAL);
 }
 
 /** The filter as bubblewrap's `--seccomp` reads it: an array of struct sock_filter. */
-export function seccompFilter(architecture: Architecture): Buffer {
+export function seccompFilter(architecture: Architecture, runs: Program = "workerd"): Buffer {
+  const { allowed, fatal, families } = PROFILES[runs];
   const table = NUMBERS[architecture];
   const known = (names: readonly string[]): number[] => names.map((name) => table.get(name)).filter((number) => number !== undefined);
   const program = new Assembler();
   checkTable(program, architecture);
-  rules(program, (name) => {
+  const numberOf = (name: string): number => {
     const number = table.get(name);
     if (number === undefined) throw new Error(`no number for ${name} on ${architecture}`);
     return number;
-  });
-  for (const number of known([...NEEDED, ...MARGIN])) program.jump(JUMP_EQUAL, number, "allow");
-  for (const number of known(FATAL)) program.jump(JUMP_EQUAL, number, "kill");
+  };
+  rules(program, numberOf, families);
+  for (const number of known(allowed)) program.jump(JUMP_EQUAL, number, "allow");
+  for (const number of known(fatal)) program.jump(JUMP_EQUAL, number, "kill");
   program.end(ENOSYS);
   program.label("kill");
   program.end(KILL_PROCESS);

@@ -23,6 +23,14 @@ export const MARGIN = words(`
   utimensat wait4
 `);
 
+/** What the keeper's Node wants beyond these: it walks and mends directories, and asks how it was started. */
+export const KEEPER_MORE = words(`capget chdir chmod fchmodat rmdir`);
+
+/** What the keeper has no use for: it keeps to the two pipes that it was born with. */
+export const KEEPER_LESS: ReadonlySet<string> = new Set(
+  words(`accept accept4 bind connect getpeername listen recvfrom recvmsg sendmsg sendto setsockopt shutdown socketpair`),
+);
+
 /** No honest workerd asks for these: the process dies. Anything not named anywhere answers "not implemented". */
 export const FATAL = words(`
   _sysctl acct add_key adjtimex bpf chroot clock_adjtime clock_settime create_module delete_module finit_module fsconfig fsmount fsopen fspick
@@ -39,10 +47,10 @@ const numbers = (text: string): ReadonlyMap<string, number> =>
 /** Numbers of all of these and of the calls that pass with certain arguments only (seccomp.ts). */
 export const NUMBERS: Readonly<Record<Architecture, ReadonlyMap<string, number>>> = {
   x64: numbers(`
-  _sysctl=156 accept=43 accept4=288 access=21 acct=163 add_key=248 adjtimex=159 arch_prctl=158 bind=49 bpf=321 brk=12 chroot=161 clock_adjtime=305
+  _sysctl=156 accept=43 accept4=288 access=21 acct=163 add_key=248 adjtimex=159 arch_prctl=158 bind=49 bpf=321 brk=12 capget=125 chdir=80 chmod=90 chroot=161 clock_adjtime=305
   clock_getres=229 clock_gettime=228 clock_nanosleep=230 clock_settime=227 clone=56 clone3=435 close=3 connect=42 copy_file_range=326
   create_module=174 delete_module=176 dup=32 dup3=292 epoll_create1=291 epoll_ctl=233 epoll_pwait=281 epoll_wait=232 eventfd2=290 execve=59 exit=60
-  exit_group=231 faccessat=269 faccessat2=439 fadvise64=221 fallocate=285 fchmod=91 fchown=93 fcntl=72 fdatasync=75 finit_module=313 fsconfig=431
+  exit_group=231 faccessat=269 faccessat2=439 fadvise64=221 fallocate=285 fchmod=91 fchmodat=268 fchown=93 fcntl=72 fdatasync=75 finit_module=313 fsconfig=431
   fsmount=432 fsopen=430 fspick=433 fstat=5 fstatfs=138 fsync=74 ftruncate=77 futex=202 get_kernel_syms=177 getcwd=79 getdents64=217 getegid=108
   geteuid=107 getgid=104 getpeername=52 getpid=39 getppid=110 getrandom=318 getrusage=98 getsockname=51 getsockopt=55 gettid=186 gettimeofday=96
   getuid=102 init_module=175 io_uring_enter=426 io_uring_register=427 io_uring_setup=425 ioctl=16 ioperm=173 iopl=172 kcmp=312 kexec_file_load=320
@@ -52,17 +60,17 @@ export const NUMBERS: Readonly<Record<Architecture, ReadonlyMap<string, number>>
   perf_event_open=298 personality=135 pidfd_getfd=438 pidfd_open=434 pidfd_send_signal=424 pipe2=293 pivot_root=155 pkey_alloc=330 pkey_free=331
   pkey_mprotect=329 poll=7 ppoll=271 prctl=157 pread64=17 preadv=295 prlimit64=302 process_madvise=440 process_vm_readv=310 process_vm_writev=311
   ptrace=101 pwrite64=18 pwritev=296 query_module=178 quotactl=179 quotactl_fd=443 read=0 readlink=89 readlinkat=267 readv=19 reboot=169 recvfrom=45
-  recvmsg=47 rename=82 renameat=264 renameat2=316 request_key=249 restart_syscall=219 rseq=334 rt_sigaction=13 rt_sigprocmask=14 rt_sigreturn=15
+  recvmsg=47 rename=82 renameat=264 renameat2=316 request_key=249 restart_syscall=219 rmdir=84 rseq=334 rt_sigaction=13 rt_sigprocmask=14 rt_sigreturn=15
   sched_getaffinity=204 sched_getparam=143 sched_getscheduler=145 sched_yield=24 sendmsg=46 sendto=44 set_robust_list=273 set_tid_address=218
   setdomainname=171 sethostname=170 setns=308 setsockopt=54 settimeofday=164 shutdown=48 sigaltstack=131 socket=41 socketpair=53 stat=4 statfs=137
   statx=332 swapoff=168 swapon=167 sysinfo=99 syslog=103 tgkill=234 timerfd_create=283 timerfd_settime=286 umount2=166 uname=63 unlink=87 unlinkat=263
   unshare=272 uselib=134 userfaultfd=323 utimensat=280 vhangup=153 wait4=61 write=1 writev=20
   `),
   arm64: numbers(`
-  accept=202 accept4=242 acct=89 add_key=217 adjtimex=171 bind=200 bpf=280 brk=214 chroot=51 clock_adjtime=266 clock_getres=114 clock_gettime=113
+  accept=202 accept4=242 acct=89 add_key=217 adjtimex=171 bind=200 bpf=280 brk=214 capget=90 chdir=49 chroot=51 clock_adjtime=266 clock_getres=114 clock_gettime=113
   clock_nanosleep=115 clock_settime=112 clone=220 clone3=435 close=57 connect=203 copy_file_range=285 delete_module=106 dup=23 dup3=24
   epoll_create1=20 epoll_ctl=21 epoll_pwait=22 eventfd2=19 execve=221 exit=93 exit_group=94 faccessat=48 faccessat2=439 fadvise64=223 fallocate=47
-  fchmod=52 fchown=55 fcntl=25 fdatasync=83 finit_module=273 fsconfig=431 fsmount=432 fsopen=430 fspick=433 fstat=80 fstatfs=44 fsync=82 ftruncate=46
+  fchmod=52 fchmodat=53 fchown=55 fcntl=25 fdatasync=83 finit_module=273 fsconfig=431 fsmount=432 fsopen=430 fspick=433 fstat=80 fstatfs=44 fsync=82 ftruncate=46
   futex=98 getcwd=17 getdents64=61 getegid=177 geteuid=175 getgid=176 getpeername=205 getpid=172 getppid=173 getrandom=278 getrusage=165
   getsockname=204 getsockopt=209 gettid=178 gettimeofday=169 getuid=174 init_module=105 io_uring_enter=426 io_uring_register=427 io_uring_setup=425
   ioctl=29 kcmp=272 kexec_file_load=294 kexec_load=104 keyctl=219 landlock_add_rule=445 landlock_create_ruleset=444 landlock_restrict_self=446

@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { seccompFilter } from "../../../../src/host/capsules/sandbox/seccomp.ts";
-import { FATAL, MARGIN, NEEDED, NUMBERS, type Architecture } from "../../../../src/host/capsules/sandbox/syscalls.ts";
+import {
+  FATAL,
+  KEEPER_LESS,
+  KEEPER_MORE,
+  MARGIN,
+  NEEDED,
+  NUMBERS,
+  type Architecture,
+} from "../../../../src/host/capsules/sandbox/syscalls.ts";
 
 const AUDIT = { x64: 0xc000003e, arm64: 0xc00000b7 };
 const ALLOW = 0x7fff0000;
@@ -53,6 +61,17 @@ for (const architecture of ["x64", "arm64"] as const satisfies Architecture[]) {
       for (const foreign of [0x40000003, 0x40000028, AUDIT[architecture === "x64" ? "arm64" : "x64"]])
         assert.equal(ask(filter, foreign, 0), KILL);
       if (architecture === "x64") assert.equal(ask(filter, AUDIT.x64, 0x40000000), KILL);
+    });
+
+    test("the keeper walks and mends directories, and has no sockets of any kind", () => {
+      const keeper = seccompFilter(architecture, "keeper");
+      const answers = (name: string, ...args: bigint[]): number => ask(keeper, AUDIT[architecture], numberOf(name), args);
+      for (const name of [...KEEPER_MORE, "openat", "fsync", "futex"]) if (table.has(name)) assert.equal(answers(name), ALLOW, name);
+      for (const family of [1n, 2n, 10n, 16n]) assert.equal(answers("socket", family), EAFNOSUPPORT);
+      for (const name of KEEPER_LESS) assert.equal(answers(name), ENOSYS, name);
+      for (const name of ["io_uring_setup", "io_uring_enter", "clone3"]) assert.equal(answers(name), ENOSYS, name);
+      for (const name of ["ptrace", "mount", "unshare"]) assert.equal(answers(name), KILL, name);
+      assert.equal(answers("clone", 17n), EPERM, "fork");
     });
 
     test("threads may be made, processes and namespaces never", () => {
