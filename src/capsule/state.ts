@@ -1,40 +1,91 @@
-// What is asked about an account's state outside of its process: alarms, backups, transfers. A keeper does it, a
-// second program in the account's sandbox; the ids are of our making, and what it answers is as untrusted as the state.
+// What can be asked of an account's state at rest: control sends a job, the host's keeper does it as the account's user.
+// Jobs name generated ids alone; what a tenant chose (tables to export) is never part of a path.
 import { z } from "zod";
+import { BOOKMARK } from "./bookmark.ts";
 
-/** 32 hexadecimal digits, or a UUID. */
-const resource = z.string().regex(/^[0-9a-f-]{32,36}$/);
-const uniqueKey = z.string().regex(/^[a-z0-9]{1,40}$/);
-/** Of a database at one moment; sorts by time. */
-const bookmark = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/);
+/** 32 hexadecimal digits or a UUID, lower case. */
+export const GENERATED_ID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+/** As `idFromName` and `newUniqueId` give it. */
+export const OBJECT_ID = /^[0-9a-f]{64}$/;
 
-/** Every job answers one line of JSON, but for an export, which answers SQL. */
-export const stateJob = z.discriminatedUnion("kind", [
-  /** The next alarm of the account's Durable Objects. */
-  z.object({ kind: z.literal("alarms") }),
-  /** Objects of a namespace that have data, by id. */
-  z.object({ kind: z.literal("objects"), key: uniqueKey, after: z.string().nullable(), limit: z.number().int().min(1).max(10_000) }),
-  /** Removes what is not named. */
-  z.object({
-    kind: z.literal("sweep"),
-    keep: z.object({ kv: z.array(resource), d1: z.array(resource), objects: z.array(uniqueKey) }),
+const generatedId = z.string().regex(GENERATED_ID);
+const bookmark = z.string().regex(BOOKMARK);
+const bytes = z.number().int().nonnegative();
+const timeMs = z.number().int().nonnegative();
+
+const jobs = {
+  /** When the next alarm of a tenant's Durable Object falls due. */
+  alarms: z.object({ kind: z.literal("alarms") }),
+  /** Ids of a namespace's objects that have stored data, in order. */
+  objects: z.object({
+    kind: z.literal("objects"),
+    key: generatedId,
+    after: z.string().regex(OBJECT_ID).nullable(),
+    limit: z.number().int().min(1).max(1000),
   }),
-  z.object({ kind: z.literal("d1-bookmark"), database: resource, reason: z.string().max(40) }),
-  z.object({ kind: z.literal("d1-bookmarks"), database: resource }),
-  z.object({ kind: z.literal("d1-restore"), database: resource, bookmark }),
-  /** The SQL is the body. */
-  z.object({ kind: z.literal("d1-import"), database: resource, maxBytes: z.number().int().positive() }),
-  z.object({
+  /** Removes what nothing refers to any more: the lists are what stays. */
+  sweep: z.object({
+    kind: z.literal("sweep"),
+    keep: z.object({ kv: z.array(generatedId), d1: z.array(generatedId), objects: z.array(generatedId) }),
+  }),
+  "d1-bookmark": z.object({ kind: z.literal("d1-bookmark"), database: generatedId }),
+  "d1-bookmarks": z.object({ kind: z.literal("d1-bookmarks"), database: generatedId }),
+  "d1-restore": z.object({ kind: z.literal("d1-restore"), database: generatedId, bookmark }),
+  /** SQL text is the body. */
+  "d1-import": z.object({ kind: z.literal("d1-import"), database: generatedId, maxBytes: bytes.min(4096) }),
+  /** The answer is SQL text. Empty `tables`: all of them. */
+  "d1-export": z.object({
     kind: z.literal("d1-export"),
-    database: resource,
+    database: generatedId,
     noSchema: z.boolean(),
     noData: z.boolean(),
-    /** None: all. */
-    tables: z.array(z.string()).max(1_000),
+    tables: z.array(z.string().max(1000)).max(1000),
   }),
-  z.object({ kind: z.literal("d1-sizes"), databases: z.array(resource).max(1_000) }),
+  "d1-sizes": z.object({ kind: z.literal("d1-sizes"), databases: z.array(generatedId).max(1000) }),
+};
+
+export const stateJob = z.discriminatedUnion("kind", [
+  jobs.alarms,
+  jobs.objects,
+  jobs.sweep,
+  jobs["d1-bookmark"],
+  jobs["d1-bookmarks"],
+  jobs["d1-restore"],
+  jobs["d1-import"],
+  jobs["d1-export"],
+  jobs["d1-sizes"],
 ]);
 export type StateJob = z.infer<typeof stateJob>;
+export type StateJobOf<Kind extends StateJob["kind"]> = Extract<StateJob, { kind: Kind }>;
 
-/** Jobs that change what a process would have open: it is stopped for them, and requests wait. */
-export const NEEDS_REST: ReadonlySet<StateJob["kind"]> = new Set(["sweep", "d1-restore", "d1-import"]);
+const snapshot = z.object({ bookmark, atMs: timeMs });
+
+/** What each job but the export answers, as one line of JSON. */
+export const stateAnswers = {
+  alarms: z.object({
+    /** Null: none is set. */
+    nextMs: timeMs.nullable(),
+    /** Namespaces that cannot be read; the process may have written nonsense there. */
+    skipped: z.array(z.string().max(64)).max(10_000),
+  }),
+  objects: z.object({ ids: z.array(z.string().regex(OBJECT_ID)).max(1000), more: z.boolean() }),
+  sweep: z.object({
+    /** Paths below `state/`, the first thousand. */
+    removed: z.array(z.string().max(300)).max(1000),
+    count: z.number().int().nonnegative(),
+  }),
+  "d1-bookmark": snapshot,
+  "d1-bookmarks": z.object({ bookmarks: z.array(snapshot.extend({ bytes })).max(100) }),
+  /** `previous` is null where the database could not be read any more. */
+  "d1-restore": z.object({ previous: bookmark.nullable(), restored: bookmark }),
+  "d1-import": z.union([
+    z.object({ queries: bytes, rowsWritten: bytes, sizeAfter: bytes, durationMs: z.number().nonnegative() }),
+    /** The database is as it was. `statement` counts from 1; null: at the end of the transaction. */
+    z.object({ error: z.object({ message: z.string().max(2000), statement: z.number().int().nullable() }) }),
+  ]),
+  "d1-sizes": z.object({ sizes: z.record(generatedId, bytes) }),
+};
+export type StateAnswerKind = keyof typeof stateAnswers;
+/** A job that one line of JSON answers. */
+export type AnsweredJob = Extract<StateJob, { kind: StateAnswerKind }>;
+export type StateAnswer<Kind extends StateAnswerKind> = z.infer<(typeof stateAnswers)[Kind]>;
