@@ -6,6 +6,7 @@ import { literal, quoteName } from "./literals.ts";
 import { answer, flush, write } from "./pipes.ts";
 import { databaseFile, isFileAt } from "./places.ts";
 import { isSqliteError, Refusal } from "./refusal.ts";
+import { Statements } from "./statements.ts";
 
 type Part = { readonly type: string; readonly name: string; readonly tbl_name: string; readonly sql: string };
 type Job = StateJobOf<"d1-export">;
@@ -13,8 +14,13 @@ type Job = StateJobOf<"d1-export">;
 const OURS = /^_cf_/i;
 const SQLITES = /^sqlite_/i;
 
-/** Behind a comment at its end a semicolon would be one's part. */
-const closed = (sql: string): string => `${sql}${sql.includes("--") ? "\n" : ""};\n`;
+/** A statement with its semicolon, on a line of its own where a comment at the end would swallow it. */
+function closed(sql: string): string {
+  const [whole] = new Statements(Infinity).push(`${sql};`);
+  return whole === undefined ? `${sql}\n;\n` : `${whole}\n`;
+}
+
+const isUnique = ({ type, sql }: Part): boolean => type === "index" && /^\s*create\s+unique\b/i.test(sql);
 
 /** Columns that hold something of their own: generated ones cannot be written. */
 function columnsOf(database: DatabaseSync, table: string): string[] {
@@ -77,14 +83,18 @@ function writeAll(database: DatabaseSync, job: Job): void {
   }
   answer({ ok: true });
   write("PRAGMA defer_foreign_keys=TRUE;\n");
-  for (const { name, sql } of tables) {
-    if (!job.noSchema) write(closed(sql));
-    if (!job.noData) writeRows(database, name);
-  }
+  const schema = (which: (part: Part) => boolean): void => {
+    if (!job.noSchema) for (const part of parts) if (which(part)) write(closed(part.sql));
+  };
+  // All that a foreign key refers to must be there before a row is: other tables, and what makes their columns unique.
+  schema((part) => tables.includes(part));
+  schema(isUnique);
+  if (!job.noData) for (const { name } of tables) writeRows(database, name);
   writeSqlites(database, parts, job);
-  if (job.noSchema) return;
-  // A trigger may be of a view.
-  for (const wanted of ["index", "view", "trigger"]) for (const { type, sql } of parts) if (type === wanted) write(closed(sql));
+  schema((part) => part.type === "index" && !isUnique(part));
+  // A trigger may be of a view, and must not see the rows come.
+  schema(({ type }) => type === "view");
+  schema(({ type }) => type === "trigger");
 }
 
 export function exportSql(root: string, job: Job): void {
