@@ -1,6 +1,7 @@
 // What control tells host about an account: plain data, checked on arrival. Modules are named by the SHA-256
 // of their bytes, runtime modules by key; names that a tenant chose never become service or file names.
 import { z } from "zod";
+import { GENERATED_ID } from "./state.ts";
 import { ACCOUNT_ID, SHA256_HEX, type AccountId, type Subdomain } from "../kernel/ids.ts";
 
 export const accountId = z
@@ -56,8 +57,7 @@ const binding = z.discriminatedUnion("kind", [
 ]);
 
 const uniqueKey = z.string().regex(/^[a-z0-9]{1,40}$/);
-/** Of our making: 32 hexadecimal digits, or a UUID. */
-const resourceId = z.string().regex(/^[0-9a-f-]{32,36}$/);
+const generatedId = z.string().regex(GENERATED_ID);
 
 /** A namespace of Durable Objects. Its key is for ever: ids and files derive from it, and no two services may own the same. */
 const objectNamespace = z.object({
@@ -137,7 +137,7 @@ const limits = z.object({
 });
 
 /** What must stay under `state/`, by the ids that name it there; whatever else of these kinds is found goes. */
-const stateKept = z.object({ kv: z.array(resourceId), d1: z.array(resourceId), objects: z.array(uniqueKey) });
+const stateKept = z.object({ kv: z.array(generatedId), d1: z.array(generatedId), objects: z.array(generatedId) });
 
 export const capsuleSpec = z.object({
   account: accountId,

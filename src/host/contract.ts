@@ -2,7 +2,6 @@
 // and for an egress. Types only; each room implements its own part.
 import type { Agent, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { StateJob } from "../capsule/state.ts";
 import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
 import type { AccountId } from "../kernel/ids.ts";
 import type { CapsulePool } from "./edge/pool.ts";
@@ -58,17 +57,6 @@ export type Journal = {
 export type Listening = {
   /** Takes what the process has yet to tell; bounded in time. */
   finish(): Promise<void>;
-};
-
-/** Does what must be done under an account's `state/` from outside its process, as the account's user. */
-export type Keeper = {
-  /**
-   * @param uid of the account on rungs with own users
-   * @param directory of the account
-   * @param body what an import reads
-   * @throws PlatformError capsule_failed when it cannot be done
-   */
-  run(account: AccountId, uid: number, directory: string, job: StateJob, body?: Readable, signal?: AbortSignal): Promise<Readable>;
 };
 
 /** The right to send one request to a running capsule; a redeploy waits (bounded) until it is disposed. */

@@ -8,18 +8,18 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
 import type { Clock } from "../kernel/clock.ts";
-import { PlatformError } from "../kernel/errors.ts";
 import type { AccountId } from "../kernel/ids.ts";
 import type { Log } from "../kernel/log.ts";
 import { createCapsuleHost } from "./capsules/capsule-host.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./capsules/workerd/config.ts";
 import { AccountFiles } from "./capsules/files/files.ts";
 import type { Bounds } from "./capsules/supervisor/parts.ts";
+import { createKeeper } from "./capsules/keeper/keeper.ts";
 import { workerdBinary } from "./capsules/sandbox/binary.ts";
 import { createSandbox } from "./capsules/sandbox/sandbox.ts";
 import { Supervisor } from "./capsules/supervisor/supervisor.ts";
 import { createTrials } from "./capsules/trials/trial.ts";
-import type { InnerDoor, Keeper, Rung } from "./contract.ts";
+import type { InnerDoor, Rung } from "./contract.ts";
 import { createEdge, type Edge } from "./edge/edge.ts";
 import { createEgress } from "./egress/egress.ts";
 import { Logs, type LogMode } from "./logs/logs.ts";
@@ -83,11 +83,6 @@ function listen(edge: Edge, port: number, bind: string): Promise<number> {
   });
 }
 
-/** State outside of processes cannot be reached yet. */
-const noKeeper: Keeper = {
-  run: () => Promise.reject(new PlatformError("capsule_failed", { message: "State cannot be kept on this machine." })),
-};
-
 /** Brings the wing up; on failure everything that was up is taken down again. */
 export async function openWing(options: WingOptions): Promise<Wing> {
   const { clock, log, run: runDirectory } = options;
@@ -126,8 +121,9 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const opened = edge;
   stack.defer(() => opened.close());
   const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
+  const keeper = stack.use(createKeeper({ sandbox }));
   const supervisor: Supervisor = stack.use(
-    new Supervisor({ ...options, journal: logs, keeper: noKeeper, sandbox, egress, files, accountsDirectory, runDirectory, memoryIsShort }),
+    new Supervisor({ ...options, journal: logs, keeper, sandbox, egress, files, accountsDirectory, runDirectory, memoryIsShort }),
   );
   const trials = stack.use(createTrials({ sandbox, files, clock, waiting: WAITING_TRIALS }));
   const edgePort = await listen(edge, options.edgePort, options.edgeBind);

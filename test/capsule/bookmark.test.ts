@@ -22,7 +22,12 @@ test("a bookmark has the hosted original's shape, sorts by time and tells what i
 });
 
 test("a text that is no bookmark of ours is none, the hosted original's included", () => {
-  for (const text of ["", "00000085-0000024c-00004c6d-8e61117bf38d7adb71b934ebbf891683", "../../x", `${formatBookmark({ atMs: 1, pages: 1, hash: "a".repeat(32) })}/`]) {
+  for (const text of [
+    "",
+    "00000085-0000024c-00004c6d-8e61117bf38d7adb71b934ebbf891683",
+    "../../x",
+    `${formatBookmark({ atMs: 1, pages: 1, hash: "a".repeat(32) })}/`,
+  ]) {
     assert.equal(readBookmark(text), null, text);
   }
 });

@@ -2,8 +2,7 @@
 // removed, databases that were written get a bookmark, and control learns when the next alarm wants the process back.
 import { json } from "node:stream/consumers";
 import type { Readable } from "node:stream";
-import { z } from "zod";
-import type { StateJob } from "../../../capsule/state.ts";
+import { stateAnswers, type StateJob } from "../../../capsule/state.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
@@ -22,8 +21,6 @@ export type RestParts = {
 
 /** An account whose alarms cannot be read is woken after so long: the process itself knows them. */
 const BLIND_WAKE_MS = 60_000;
-
-const alarms = z.object({ nextMs: z.number().nullable() });
 
 export class Rest {
   readonly #parts: RestParts;
@@ -44,7 +41,7 @@ export class Rest {
   /** A bookmark of each of the account's databases that changed since its last. Never rejects. */
   async bookmark({ account, state }: Pick<Essentials, "account" | "state">, signal: AbortSignal): Promise<boolean> {
     let all = true;
-    for (const database of state.d1) all = (await this.#try(account, { kind: "d1-bookmark", database, reason: "periodic" }, signal)) && all;
+    for (const database of state.d1) all = (await this.#try(account, { kind: "d1-bookmark", database }, signal)) && all;
     return all;
   }
 
@@ -53,7 +50,7 @@ export class Rest {
     const { run, events, marks, clock, log } = this.#parts;
     let wakeAtMs: number | null;
     try {
-      ({ nextMs: wakeAtMs } = alarms.parse(await json(await run(account, { kind: "alarms" }, signal))));
+      ({ nextMs: wakeAtMs } = stateAnswers.alarms.parse(await json(await run(account, { kind: "alarms" }, signal))));
     } catch (error) {
       if (signal.aborted) return;
       log.error({ err: error, account }, "an account's alarms could not be read");

@@ -8,12 +8,13 @@ import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CapsuleControl, CapsuleEvent, HeldAccount, LookupAnswer, Usage } from "../../../capsule/messages.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
-import { NEEDS_REST, type StateJob } from "../../../capsule/state.ts";
+import type { StateJob } from "../../../capsule/state.ts";
+import { NEEDS_REST, type Keeper } from "../keeper/keeper.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { Answerer, Capsules, Choice, EgressFactory, Journal, Keeper, Sandbox } from "../../contract.ts";
+import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
 import { Ahead } from "./ahead.ts";
 import { refused } from "./callers.ts";
 import { Capsule, type CapsuleParts } from "./capsule.ts";
@@ -40,7 +41,7 @@ export type SupervisorOptions = {
   readonly accountsDirectory: string;
   readonly runDirectory: string;
   readonly journal: Journal;
-  readonly keeper: Keeper;
+  readonly keeper: Pick<Keeper, "run">;
   /** Processes that may live at once. */
   readonly capsulesHot: number;
   /** Without a request until a process is stopped. */
@@ -148,7 +149,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
 
   async #keep(account: AccountId, job: StateJob, signal: AbortSignal, body?: Readable): Promise<Readable> {
     await this.#own(account);
-    return this.#options.keeper.run(account, this.#uid(account), join(this.#options.accountsDirectory, account), job, body, signal);
+    const place = { account, uid: this.#uid(account), directory: join(this.#options.accountsDirectory, account) };
+    return this.#options.keeper.run(place, job, { signal, ...(body && { body }) });
   }
 
   /** The account's capsule; one that is not known here, or whose end may have been put off, is asked for first. */

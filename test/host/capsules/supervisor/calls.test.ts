@@ -9,7 +9,7 @@ import type { CapsuleCall } from "../../../../src/capsule/calls.ts";
 import type { CapsuleSpec, WorkerService } from "../../../../src/capsule/spec.ts";
 import type { StateJob } from "../../../../src/capsule/state.ts";
 import { callService, runSchedule } from "../../../../src/host/capsules/supervisor/calls.ts";
-import type { Keeper } from "../../../../src/host/contract.ts";
+import type { Keeper } from "../../../../src/host/capsules/keeper/keeper.ts";
 import { PlatformError } from "../../../../src/kernel/errors.ts";
 import { newAccountId, type AccountId } from "../../../../src/kernel/ids.ts";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
@@ -62,7 +62,7 @@ function withState(
             { kind: "kv" as const, name: "KV", service: "kv", props: '{"namespace":"n"}' },
             { kind: "objects" as const, name: "BELL", service: service.id, className: "Bell" },
           ],
-          objects: { disk: "objects" as const, namespaces: [{ className: "Bell", uniqueKey: "bell", sql: true }] },
+          objects: { disk: "objects" as const, namespaces: [{ className: "Bell", uniqueKey: "b".repeat(32), sql: true }] },
         }
       : service,
   );
@@ -135,13 +135,11 @@ describe("a call of control", () => {
 });
 
 /** A keeper that remembers what it was asked, and whether a process ran meanwhile. */
-function remembering(nextMs: number | null): { keeper: Keeper; asked: StateJob[] } {
+function remembering(nextMs: number | null): { keeper: Pick<Keeper, "run">; asked: StateJob[] } {
   const asked: StateJob[] = [];
-  const run: Keeper["run"] = (account, uid, directory, job) => {
+  const run: Keeper["run"] = (place, job) => {
     asked.push(job);
-    return job.kind === "alarms"
-      ? Promise.resolve(Readable.from([JSON.stringify({ nextMs })]))
-      : noKeeper.run(account, uid, directory, job);
+    return job.kind === "alarms" ? Promise.resolve(Readable.from([JSON.stringify({ nextMs, skipped: [] })])) : noKeeper.run(place, job);
   };
   return { keeper: { run }, asked };
 }
@@ -178,7 +176,7 @@ describe("at rest", () => {
   test("state that nothing names any more is swept with no process there, also in the middle of a redeploy", async () => {
     const { keeper, asked } = remembering(null);
     await using b = await bench({ keeper });
-    const state = { kv: ["0".repeat(32)], d1: [], objects: ["bell"] };
+    const state = { kv: ["0".repeat(32)], d1: [], objects: ["b".repeat(32)] };
     const spec = withState(state);
     await apply(b, spec);
     await get(b.supervisor, spec.label, "/set");
@@ -194,15 +192,15 @@ describe("at rest", () => {
 
   test("a job that needs it stops the process, callers wait, and it starts again", async () => {
     const held = Promise.withResolvers<void>();
-    const run: Keeper["run"] = async (account, uid, directory, job) => {
+    const run: Keeper["run"] = async (place, job) => {
       if (job.kind === "d1-restore") await held.promise;
-      return noKeeper.run(account, uid, directory, job);
+      return noKeeper.run(place, job);
     };
     await using b = await bench({ keeper: { run } });
     const spec = withState(NOTHING);
     await apply(b, spec);
     await get(b.supervisor, spec.label, "/set");
-    const bookmark = `${"0".repeat(8)}-${"0".repeat(8)}-${"0".repeat(8)}-${"0".repeat(32)}`;
+    const bookmark = "00000000-00000000-00000000-00000000000000000000000000000000";
     const restoring = b.supervisor.state(spec.account, { kind: "d1-restore", database: "0".repeat(32), bookmark });
     await awaitUntil(async () => !(await b.supervisor.usage(spec.account)).hot, { what: "the process is gone" });
     const waiting = get(b.supervisor, spec.label, "/set");
