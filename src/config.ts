@@ -34,6 +34,8 @@ export const SETTINGS = {
   workersPerAccount: setting("MAYFLY_WORKERS_PER_ACCOUNT", "20", "Workers", "of a temporary account"),
   assetFiles: setting("MAYFLY_ASSET_FILES", "1000", "files", "static assets of one Worker of a temporary account"),
   assetMaxBytes: setting("MAYFLY_ASSET_MAX_BYTES", "5242880", "bytes", "largest static asset"),
+  kvNamespaces: setting("MAYFLY_KV_NAMESPACES", "10", "namespaces", "of KV, of a temporary account"),
+  kvBytes: setting("MAYFLY_KV_BYTES", "268435456", "bytes", "keys, values and metadata in KV of a temporary account"),
   capsuleMemoryBytes: setting("MAYFLY_CAPSULE_MEMORY_BYTES", "268435456", "bytes", "memory of one account's process"),
   capsuleDiskBytes: setting("MAYFLY_CAPSULE_DISK_BYTES", "1073741824", "bytes", "disk of one account"),
   capsulesHot: setting("MAYFLY_CAPSULES_HOT", "200", "processes", "that may run at once; the least recently used is stopped first"),
@@ -185,6 +187,8 @@ export function readControlConfig(environment: Environment) {
       workersPerAccount: whole("workersPerAccount", 1),
       assetFiles: whole("assetFiles", 1),
       assetMaxBytes: whole("assetMaxBytes", 1),
+      kvNamespaces: whole("kvNamespaces", 1),
+      kvBytes: whole("kvBytes", 1),
     },
     limits: {
       memoryBytes: whole("capsuleMemoryBytes", 67_108_864),

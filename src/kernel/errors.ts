@@ -86,6 +86,26 @@ export const ERRORS = {
   tail_not_found: row(404, 71442, false, "List the Worker's tails; one that has ended is not there any more."),
   too_many_streams: row(429, 71440, true, "Close one of those that are open, then try again."),
   too_many_questions: row(429, 71446, true, "Wait for the answer to one of those that are asked already, then ask again."),
+  // KV
+  kv_key_not_found: row(404, 10009, false, "List the namespace's keys; one that has expired is not there any more."),
+  kv_namespace_not_found: row(
+    404,
+    10013,
+    false,
+    "List the account's namespaces with `wrangler kv namespace list` and use one of their ids.",
+  ),
+  kv_title_taken: row(
+    400,
+    10014,
+    false,
+    "Choose another title, or use the namespace that is there: `wrangler kv namespace list` names its id.",
+  ),
+  kv_binding_unknown: row(
+    400,
+    10041,
+    false,
+    "List the account's namespaces with `wrangler kv namespace list`, or remove the id from the configuration: a namespace is made then.",
+  ),
   // the claim
   claim_unknown: row(404, 71431, false, "Open the link exactly as the agent printed it."),
   claim_taken: row(409, 71432, false, "The account has an owner. If that is you, sign in; if not, ask whoever sent the link."),

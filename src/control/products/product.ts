@@ -21,6 +21,8 @@ export type QuotaSettings = {
   readonly workersPerAccount: number;
   readonly assetFiles: number;
   readonly assetMaxBytes: number;
+  readonly kvNamespaces: number;
+  readonly kvBytes: number;
 };
 
 export type ProductContext = {

@@ -22,7 +22,7 @@ export function createProducts(given: Omit<ProductContext, "product" | "bindingK
     createWorkers(context),
     createAssets(context),
     createAnalytics(context),
-    createKv(),
+    createKv(context),
     createDurableObjects(),
     createD1(),
     createQueues(),

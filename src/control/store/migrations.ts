@@ -6,6 +6,7 @@ import { workersMigration } from "./migrations/0002-workers.ts";
 import { peopleMigration } from "./migrations/0003-people.ts";
 import { trafficMigration } from "./migrations/0004-traffic.ts";
 import { passkeysMigration } from "./migrations/0005-passkeys.ts";
+import { kvMigration } from "./migrations/0006-kv.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -15,5 +16,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0003-people": peopleMigration(dialect),
     "0004-traffic": trafficMigration,
     "0005-passkeys": passkeysMigration(dialect),
+    "0006-kv": kvMigration,
   };
 }

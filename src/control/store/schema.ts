@@ -206,6 +206,16 @@ export type PersonInvitationTable = {
   expires_at: number;
 };
 
+export type KvNamespaceTable = {
+  id: string;
+  account_id: AccountId;
+  /** Empty once it is deleted. */
+  title: string;
+  created_at: number;
+  /** The row goes when the data is purged. */
+  deleted_at: number | null;
+};
+
 export type Schema = {
   accounts: AccountTable;
   tokens: TokenTable;
@@ -222,4 +232,5 @@ export type Schema = {
   person_credential: PersonCredentialTable;
   person_passkeys: PersonPasskeyTable;
   person_invitations: PersonInvitationTable;
+  kv_namespaces: KvNamespaceTable;
 };

@@ -8,7 +8,17 @@ import { onWholeAccount, type Permission } from "../../../src/control/permission
 import { onBothDatabases, openBench } from "../../fixtures/databases.ts";
 import { deploy, openShop, type Client, type Shop } from "../../fixtures/products.ts";
 
-const FILLED = { script: "app", version: "v", deployment: "p", secret: "s", name: "n", database: "d", bucket: "b" } as const;
+const FILLED = {
+  script: "app",
+  version: "v",
+  deployment: "p",
+  secret: "s",
+  name: "n",
+  database: "d",
+  bucket: "b",
+  namespace: "k",
+  key: "y",
+} as const;
 
 /** The path with every parameter given. */
 function pathOf(route: Route, account: string): string {
@@ -57,6 +67,8 @@ async function fill(client: Client): Promise<void> {
     json: { manifest: { "/a": { hash: "aa", size: 1 } } },
   });
   assert.equal(session.status, 200, session.message);
+  const namespace = await client.call("POST", "/storage/kv/namespaces", { json: { title: "app" } });
+  assert.equal(namespace.status, 200, namespace.message);
 }
 
 describe("Every product", () => {
@@ -125,12 +137,13 @@ onBothDatabases("Every product", {
   },
 
   "refuses at its quota with an error that says so": async (bench) => {
-    const client = await openShop(bench, { workersPerAccount: 0, assetFiles: 0 }).client();
+    const client = await openShop(bench, { workersPerAccount: 0, assetFiles: 0, kvNamespaces: 0 }).client();
     const worker = await deploy(client, "app");
     const session = await client.call("POST", "/workers/scripts/app/assets-upload-session", {
       json: { manifest: { "/a": { hash: "aa", size: 1 } } },
     });
-    for (const answer of [worker, session]) {
+    const namespace = await client.call("POST", "/storage/kv/namespaces", { json: { title: "app" } });
+    for (const answer of [worker, session, namespace]) {
       assert.deepEqual([answer.status, answer.code], [400, "quota_exceeded"]);
       assert.match(answer.message, /claim the account/);
     }
@@ -141,7 +154,7 @@ onBothDatabases("Every product", {
     const [one, other] = [await shop.client(), await shop.client()];
     await fill(one);
     await fill(other);
-    const tables = ["workers", "worker_versions", "worker_deployments", "asset_files", "asset_sessions"] as const;
+    const tables = ["workers", "worker_versions", "worker_deployments", "asset_files", "asset_sessions", "kv_namespaces"] as const;
     const rows = async (account: string): Promise<number> => {
       let count = 0;
       for (const table of tables)

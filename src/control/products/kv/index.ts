@@ -1,15 +1,31 @@
-// KV: not there yet. The list of namespaces is empty, as clients ask for it when they delete a Worker.
-import { success } from "../../http/envelope.ts";
-import { pageInfo, pageOf } from "../../http/pagination.ts";
-import { accountRoute } from "../../http/routes.ts";
-import { notThereYet, type Product } from "../product.ts";
+// KV: keys with values of bytes, by namespace, shared by the API and the account's Workers.
+import type { Product, ProductContext } from "../product.ts";
+import { kvBinding } from "./binding.ts";
+import { composeKv } from "./compose.ts";
+import { kvLimits } from "./quota.ts";
+import { kvRoutes } from "./routes.ts";
+import { countNamespaces, findByTitle, findNamespace } from "./store.ts";
+import { teardownKv } from "./teardown.ts";
 
-const NAMESPACES = "/accounts/:account/storage/kv/namespaces" as const;
-
-export function createKv(): Product {
-  const absent = notThereYet("kv", "KV", [["POST", NAMESPACES, "kv:read"]]);
-  const list = accountRoute("GET", NAMESPACES, { action: "kv:read", product: "kv" }, (call) =>
-    Promise.resolve(success([], { info: pageInfo(pageOf(call.url), 0, 0) })),
-  );
-  return { ...absent, routes: [list, ...absent.routes] };
+export function createKv(context: ProductContext): Product {
+  return {
+    name: "kv",
+    routes: kvRoutes(context),
+    resolve: async (tx, account, idOrTitle) => {
+      const found = (await findNamespace(tx, account, idOrTitle)) ?? (await findByTitle(tx, account, idOrTitle));
+      return found ? { id: found.id, name: found.title } : null;
+    },
+    bindings: [kvBinding],
+    limits: async (db, account) => {
+      const { namespaces, bytes } = kvLimits(context.quota, account.state);
+      return [
+        { name: "kv.namespaces", unit: "count", max: namespaces, used: await countNamespaces(db, account.id) },
+        { name: "kv.bytes", unit: "bytes", max: bytes, used: null },
+      ];
+    },
+    // Which Workers bind a namespace, their versions alone know; one that does gets a stand-in that says so.
+    referencedBy: () => Promise.resolve([]),
+    compose: (tx, account) => composeKv(tx, account, context.quota),
+    teardown: teardownKv,
+  };
 }

@@ -174,7 +174,6 @@ const CASES: readonly Case[] = [
   ],
   ["props that are no object", binding({ type: "service", name: "B", service: "x", props: 1 }), "invalid_upload", /props/],
   ...[
-    "kv_namespace",
     "d1",
     "r2_bucket",
     "queue",
