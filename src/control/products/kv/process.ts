@@ -78,9 +78,12 @@ async function ask({ host, account, namespace }: Place, { method, path, body, pl
   const entrypoint = plain === true ? null : CONTROL_ENTRYPOINT;
   const answer = await host.call({ account, service: SERVICE, entrypoint, props: propsOf(namespace), method, path, headers: {} }, body);
   if (answer.status === 200) return answer;
-  if (answer.status !== 404) throw await refused(answer);
+  if (answer.status !== 404 && plain !== true) throw await refused(answer);
   answer.body.destroy();
-  return null;
+  if (answer.status === 404) return null;
+  // All that a list asks for is checked already, but for what only the process can read.
+  if (answer.status === 400) throw new PlatformError("invalid_input", { message: "cursor: is none that a list answered." });
+  throw strange(new Error(`${method} ${path}: ${answer.status}`));
 }
 
 async function done(place: Place, asked: Asked): Promise<void> {

@@ -98,19 +98,21 @@ class Framing {
 
 const LIMITS = { fieldNameSize: 100, headerPairs: 16, headerSize: 8192, parts: 4, fileSize: VALUE_MAX_BYTES + 1 };
 
-function parserOf(contentType: string, framing: Framing): InstanceType<typeof Busboy> {
+/** Feeds the form to the framing, to its end. */
+async function pourForm(body: Readable, contentType: string, framing: Framing): Promise<void> {
+  const parts: Promise<void>[] = [];
   const parser = new Busboy({ headers: { "content-type": contentType }, isPartAFile: () => true, limits: LIMITS });
   parser.on("file", (name: string | undefined, stream: Readable) => {
     const read = name === "value" ? framing.value(stream) : name === "metadata" ? framing.metadata(stream) : undefined;
     if (read === undefined)
       framing.fail(invalid(`${JSON.stringify((name ?? "").slice(0, 60))}: the form has value and metadata, nothing else.`));
     // What is refused is still read, or the form would never end.
-    void Promise.resolve(read)
-      .catch(() => framing.fail(brokeOff()))
-      .finally(() => stream.resume());
+    const part = Promise.resolve(read).catch(() => framing.fail(brokeOff()));
+    parts.push(part.finally(() => stream.resume()));
   });
   parser.on("partsLimit", () => framing.fail(invalid("body: the form has more parts than value and metadata.")));
-  return parser;
+  await pipeline(body, parser);
+  await Promise.all(parts);
 }
 
 async function pour(request: Request, framing: Framing): Promise<void> {
@@ -118,7 +120,7 @@ async function pour(request: Request, framing: Framing): Promise<void> {
   const type = request.headers.get("content-type") ?? "";
   try {
     if (!/^multipart\/form-data\b/i.test(type)) await framing.value(body as AsyncIterable<Uint8Array>);
-    else await pipeline(body, parserOf(type, framing));
+    else await pourForm(body, type, framing);
   } catch (cause) {
     framing.fail(cause instanceof PlatformError ? cause : brokeOff());
   }

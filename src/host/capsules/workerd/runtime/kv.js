@@ -176,17 +176,29 @@ function spaceOf(env, props) {
 
 // ------------------------------------------------------------------ values
 
-/** A value as a Worker sends it: all of the body. */
-class Plain {
-  #reader;
+class Body {
+  reader;
 
   constructor(body) {
-    this.#reader = body?.getReader({ mode: "byob" });
+    this.reader = (body ?? new Response("").body).getReader({ mode: "byob" });
   }
 
+  /** Whoever still sends would hear of a lost connection instead of the answer. */
+  async drain() {
+    for (;;) {
+      const { done } = await this.reader.read(new Uint8Array(CHUNK_BYTES));
+      if (done) return;
+    }
+  }
+}
+
+/** A value as a Worker sends it: all of the body. */
+class Plain extends Body {
+  metadata = null;
+
   async next() {
-    const read = await this.#reader?.readAtLeast(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES));
-    return read?.value && read.value.byteLength > 0 ? read.value : null;
+    const { value } = await this.reader.readAtLeast(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES));
+    return value && value.byteLength > 0 ? value : null;
   }
 }
 
@@ -194,17 +206,12 @@ class Plain {
  * A value as control sends it, metadata behind it since a form may have it there: frames of four bytes of length and
  * so many bytes, an empty one, and the metadata's JSON in another. What ends before that was broken off.
  */
-class Framed {
+class Framed extends Body {
   metadata = null;
-  #reader;
-
-  constructor(body) {
-    this.#reader = body.getReader({ mode: "byob" });
-  }
 
   async #exactly(bytes) {
     if (bytes === 0) return new Uint8Array(0);
-    const { value } = await this.#reader.readAtLeast(bytes, new Uint8Array(bytes));
+    const { value } = await this.reader.readAtLeast(bytes, new Uint8Array(bytes));
     if (value === undefined || value.byteLength < bytes) throw new Refusal(400, "broken", "The value broke off before its end.");
     return value;
   }
@@ -220,14 +227,6 @@ class Framed {
     const metadata = await this.#frame();
     if (metadata.byteLength > 0) this.metadata = new TextDecoder().decode(metadata);
     return null;
-  }
-
-  /** Whoever still sends would not read an answer. */
-  async drain() {
-    for (;;) {
-      const { done } = await this.#reader.read(new Uint8Array(CHUNK_BYTES));
-      if (done) return;
-    }
   }
 }
 
@@ -299,15 +298,21 @@ function joined({ chunks, bytes }) {
   return value;
 }
 
-/** @param metadata looked up once the value has been read */
-async function put(env, space, key, source, expiration, metadata) {
-  await counted(env);
-  const head = await begin(source);
-  const { blob, bytes } = head.whole ? { blob: null, bytes: head.bytes } : await spool(env, space, key, head, source);
-  const value = head.whole ? joined(head) : null;
-  if (await space.shard.commit([{ key, value, blob, bytes, expiration, metadata: metadata() }])) return;
-  if (blob !== null) await space.shard.release(blob);
-  throw full(env.MAX_BYTES);
+/** Writes the value that the source yields, with the metadata that it has by then. @throws Refusal */
+async function put(env, space, key, source, params) {
+  try {
+    const expiration = expirationOf(params);
+    await counted(env);
+    const head = await begin(source);
+    const { blob, bytes } = head.whole ? { blob: null, bytes: head.bytes } : await spool(env, space, key, head, source);
+    const value = head.whole ? joined(head) : null;
+    if (await space.shard.commit([{ key, value, blob, bytes, expiration, metadata: source.metadata }])) return;
+    if (blob !== null) await space.shard.release(blob);
+    throw full(env.MAX_BYTES);
+  } catch (error) {
+    if (error instanceof Refusal && error.reason !== "broken") await source.drain();
+    throw error;
+  }
 }
 
 async function get(env, space, key) {
@@ -348,11 +353,13 @@ function expirationOf(params) {
 }
 
 async function putOfWorker(request, env, space, key, params) {
-  const expiration = expirationOf(params);
-  const metadata = request.headers.get("CF-KV-Metadata");
-  if (utf8Length(metadata) > METADATA_BYTES)
-    throw new Refusal(413, "invalid", `Metadata of ${utf8Length(metadata)} bytes exceeds the limit of ${METADATA_BYTES}.`);
-  await put(env, space, key, new Plain(request.body), expiration, () => metadata);
+  const source = new Plain(request.body);
+  source.metadata = request.headers.get("CF-KV-Metadata");
+  if (utf8Length(source.metadata) > METADATA_BYTES) {
+    await source.drain();
+    throw new Refusal(413, "invalid", `Metadata of ${utf8Length(source.metadata)} bytes exceeds the limit of ${METADATA_BYTES}.`);
+  }
+  await put(env, space, key, source, params);
   return new Response(null);
 }
 
@@ -443,7 +450,8 @@ export class Control extends WorkerEntrypoint {
         return new Response(found.body, { headers: expiration === null ? {} : { expiration: String(seconds(expiration)) } });
       }
       case "PUT values":
-        return this.#put(space, key, request, params);
+        await put(env, space, key, new Framed(request.body), params);
+        return Response.json(null);
       case "DELETE values":
         await space.shard.remove(key);
         return Response.json(null);
@@ -470,16 +478,5 @@ export class Control extends WorkerEntrypoint {
       default:
         return new Response(null, { status: 404 });
     }
-  }
-
-  async #put(space, key, request, params) {
-    const source = new Framed(request.body);
-    try {
-      await put(this.env, space, key, source, expirationOf(params), () => source.metadata);
-    } catch (error) {
-      if (error instanceof Refusal && error.reason !== "broken") await source.drain();
-      throw error;
-    }
-    return Response.json(null);
   }
 }
