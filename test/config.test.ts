@@ -69,7 +69,7 @@ test("how much of a log is kept is none, or enough to be one", () => {
 
 test("every setting is described with its unit", () => {
   for (const { name, unit, meaning } of Object.values(SETTINGS)) {
-    assert.match(name, /^MAYFLY_[A-Z_]+$/);
+    assert.match(name, /^MAYFLY_[A-Z0-9_]+$/);
     assert.ok(unit.length > 0 && meaning.length > 0, name);
   }
 });

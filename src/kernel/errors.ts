@@ -80,6 +80,12 @@ export const ERRORS = {
   product_unavailable: row(400, 71419, false, "See the table of products in README.md for what works here."),
   asset_session_invalid: row(401, 71423, false, "Start a new upload session and upload the files it asks for."),
   asset_mismatch: row(400, 71424, false, "Upload exactly the files that the session asked for."),
+  // D1
+  database_not_found: row(404, 7404, false, "`GET /accounts/{id}/d1/database` lists the account's databases."),
+  database_exists: row(400, 7502, false, "Use that database, or choose another name."),
+  database_limit: row(400, 7406, false, "Delete a database with `wrangler d1 delete`, or have a person claim the account."),
+  database_input: row(400, 7400, false, "Correct the named field and send the request again."),
+  query_failed: row(400, 7500, false, "Nothing of the request was kept. Correct the statement and send it again."),
   // logs and tails
   upgrade_required: row(426, 71426, false, "Open it as a WebSocket with the subprotocol trace-v1, as `wrangler tail` does."),
   tail_invalid: row(401, 71441, false, "Open a new tail with `wrangler tail`, and connect within a minute."),

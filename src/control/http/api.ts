@@ -40,7 +40,7 @@ async function admit(route: Route, params: Readonly<Record<string, string>>, req
   const principal = await options.lookUp(bearer(request));
   if (route.access.kind === "holder") return { principal, account: null };
   const { action, product, param } = route.access;
-  const named = params["account"] ?? "";
+  const named = params["account"] ?? principal.account;
   const resource = { account: named as AccountId, product, id: param === null ? "*" : (params[param] ?? "*") };
   const decision = ACCOUNT_ID.test(named)
     ? authorize(principal, action, resource)

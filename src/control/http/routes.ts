@@ -63,10 +63,10 @@ type AccountAccess = {
   readonly param?: string;
 };
 
-/** @param path begins with /accounts/:account */
+/** @param path begins with /accounts/:account, or is one that is about the token's own account */
 export function accountRoute(
   method: Method,
-  path: `/accounts/:account${string}`,
+  path: `/accounts/:account${string}` | "/graphql",
   access: AccountAccess,
   handle: (call: AccountCall) => Promise<Response>,
 ): Route {

@@ -23,6 +23,8 @@ export type QuotaSettings = {
   readonly assetMaxBytes: number;
   readonly kvNamespaces: number;
   readonly kvBytes: number;
+  readonly d1Databases: number;
+  readonly d1Bytes: number;
 };
 
 export type ProductContext = {

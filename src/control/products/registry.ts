@@ -24,7 +24,7 @@ export function createProducts(given: Omit<ProductContext, "product" | "bindingK
     createAnalytics(context),
     createKv(context),
     createDurableObjects(),
-    createD1(),
+    createD1(context),
     createQueues(),
     createR2(),
   );

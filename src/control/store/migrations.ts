@@ -7,6 +7,7 @@ import { peopleMigration } from "./migrations/0003-people.ts";
 import { trafficMigration } from "./migrations/0004-traffic.ts";
 import { passkeysMigration } from "./migrations/0005-passkeys.ts";
 import { kvMigration } from "./migrations/0006-kv.ts";
+import { d1Migration } from "./migrations/0007-d1.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -17,5 +18,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0004-traffic": trafficMigration,
     "0005-passkeys": passkeysMigration(dialect),
     "0006-kv": kvMigration,
+    "0007-d1": d1Migration,
   };
 }

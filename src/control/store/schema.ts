@@ -168,6 +168,15 @@ export type AssetSessionTable = {
   expires_at: number;
 };
 
+export type D1DatabaseTable = {
+  /** UUID: names the database in the process and on disk for ever. */
+  id: string;
+  account_id: AccountId;
+  name: string;
+  created_at: number;
+  read_replication: "auto" | "disabled";
+};
+
 export type Role = "person" | "operator";
 
 /** better-auth's tables; it reads and writes them with column names of its own. */
@@ -227,6 +236,7 @@ export type Schema = {
   worker_deployments: WorkerDeploymentTable;
   asset_files: AssetFileTable;
   asset_sessions: AssetSessionTable;
+  d1_databases: D1DatabaseTable;
   person: PersonTable;
   person_session: PersonSessionTable;
   person_credential: PersonCredentialTable;

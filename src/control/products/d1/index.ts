@@ -1,12 +1,34 @@
-// D1: not there yet. What a deploy asks for says so.
-import { notThereYet, type Product } from "../product.ts";
+// D1: SQL databases, each one object in the account's process, reached by Workers and by the API alike.
+import type { Product, ProductContext } from "../product.ts";
+import { d1Binding } from "./bindings.ts";
+import { composeD1 } from "./compose.ts";
+import { databaseRoutes } from "./database-routes.ts";
+import { graphqlRoute } from "./graphql.ts";
+import { openDatabases } from "./process.ts";
+import { queryRoutes } from "./query-routes.ts";
+import { databasesAllowed } from "./quota.ts";
+import { findDatabase, listDatabases } from "./store.ts";
+import { teardownD1 } from "./teardown.ts";
 
-const DATABASES = "/accounts/:account/d1/database" as const;
-
-export function createD1(): Product {
-  return notThereYet("d1", "D1", [
-    ["GET", DATABASES, "d1:read"],
-    ["GET", `${DATABASES}/:database`, "d1:read"],
-    ["POST", DATABASES, "d1:read"],
-  ]);
+export function createD1(context: ProductContext): Product {
+  const databases = openDatabases(context.host);
+  const { quota } = context;
+  return {
+    name: "d1",
+    routes: [...databaseRoutes(context, databases), ...queryRoutes(context, databases), graphqlRoute],
+    resolve: findDatabase,
+    bindings: [d1Binding],
+    limits: async (db, account) => [
+      {
+        name: "d1.databases",
+        unit: "count",
+        max: databasesAllowed(quota, account.state),
+        used: (await listDatabases(db, account.id)).length,
+      },
+      { name: "d1.database_bytes", unit: "bytes", max: quota.d1Bytes, used: null },
+    ],
+    referencedBy: () => Promise.resolve([]),
+    compose: async (tx, account) => composeD1(await listDatabases(tx, account.id), quota.d1Bytes),
+    teardown: teardownD1,
+  };
 }
