@@ -38,6 +38,7 @@ export const SETTINGS = {
   kvBytes: setting("MAYFLY_KV_BYTES", "268435456", "bytes", "keys, values and metadata in KV of a temporary account"),
   d1Databases: setting("MAYFLY_D1_DATABASES", "1", "databases", "D1 databases of a temporary account"),
   d1Bytes: setting("MAYFLY_D1_BYTES", "100000000", "bytes", "largest D1 database"),
+  objectNamespaces: setting("MAYFLY_OBJECT_NAMESPACES", "20", "namespaces", "of Durable Objects of a temporary account"),
   capsuleMemoryBytes: setting("MAYFLY_CAPSULE_MEMORY_BYTES", "268435456", "bytes", "memory of one account's process"),
   capsuleDiskBytes: setting("MAYFLY_CAPSULE_DISK_BYTES", "1073741824", "bytes", "disk of one account"),
   capsulesHot: setting("MAYFLY_CAPSULES_HOT", "200", "processes", "that may run at once; the least recently used is stopped first"),
@@ -194,6 +195,7 @@ export function readControlConfig(environment: Environment) {
       d1Databases: whole("d1Databases", 0),
       // An empty database has pages already.
       d1Bytes: whole("d1Bytes", 65_536),
+      objectNamespaces: whole("objectNamespaces", 1),
     },
     limits: {
       memoryBytes: whole("capsuleMemoryBytes", 67_108_864),

@@ -3,7 +3,7 @@
 
 type Row = {
   /** HTTP status. */
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 413 | 415 | 421 | 426 | 429 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 410 | 411 | 412 | 413 | 415 | 421 | 426 | 429 | 500 | 503;
   /** The number in `errors[].code`: Cloudflare's where a client acts on it, 71xxx of our own elsewhere. */
   readonly number: number;
   /** Whether the same request can succeed later without change. */
@@ -86,6 +86,28 @@ export const ERRORS = {
   database_limit: row(400, 7406, false, "Delete a database with `wrangler d1 delete`, or have a person claim the account."),
   database_input: row(400, 7400, false, "Correct the named field and send the request again."),
   query_failed: row(400, 7500, false, "Nothing of the request was kept. Correct the statement and send it again."),
+  // classes of Durable Objects
+  migration_out_of_step: row(
+    412,
+    10079,
+    false,
+    "Read script.migration_tag with GET workers/services/{name} and send the steps that come after it.",
+  ),
+  migration_not_applicable: row(
+    400,
+    10074,
+    false,
+    "Correct the step and deploy again; GET workers/durable_objects/namespaces lists what there is.",
+  ),
+  migration_not_deployed: row(400, 10211, false, "Apply it with `wrangler deploy`; then versions can be uploaded."),
+  class_not_exported: row(400, 10070, false, "Export the class, extending DurableObject, from the entry module and deploy again."),
+  class_in_use: row(
+    400,
+    10064,
+    false,
+    "Export the class again, or rename or delete it with a migration (renamed_classes, deleted_classes).",
+  ),
+  class_not_bindable: row(400, 10061, false, "Add the class with a migration (new_sqlite_classes), or correct the binding."),
   // logs and tails
   upgrade_required: row(426, 71426, false, "Open it as a WebSocket with the subprotocol trace-v1, as `wrangler tail` does."),
   tail_invalid: row(401, 71441, false, "Open a new tail with `wrangler tail`, and connect within a minute."),

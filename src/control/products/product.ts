@@ -25,6 +25,7 @@ export type QuotaSettings = {
   readonly kvBytes: number;
   readonly d1Databases: number;
   readonly d1Bytes: number;
+  readonly objectNamespaces: number;
 };
 
 export type ProductContext = {
@@ -88,10 +89,17 @@ export type BindingKind = {
   /**
    * Checks that what the binding names is there.
    * @param script the Worker that has the binding
+   * @param plan what the upload under way makes of that Worker's Durable Objects; absent where nothing is uploaded
    * @returns what binding it needs a permission for; null where it needs none
    * @throws PlatformError invalid_upload, naming what is missing and how to make it
    */
-  settle(db: Kysely<Schema>, account: AccountId, fields: Fields, script: string): Promise<{ action: Action; resource: Resource } | null>;
+  settle(
+    db: Kysely<Schema>,
+    account: AccountId,
+    fields: Fields,
+    script: string,
+    plan?: ObjectPlan,
+  ): Promise<{ action: Action; resource: Resource } | null>;
   /** Reads once what composing needs; the answer is pure, and null for a resource that is gone. */
   compose(db: Kysely<Schema>, account: AccountId): Promise<(fields: Fields, script: string) => BoundFragment | null>;
   /** Services of ours that such bindings lead to, in the process while a Worker has one; absent where the product composes its own. */
@@ -134,6 +142,47 @@ export type AssetLedger = {
    *   asset_mismatch when a file has not been uploaded
    */
   redeem(writer: { readonly account: AccountId; readonly epoch: number }, script: string, token: string): Promise<AssetFile[]>;
+};
+
+/** What an upload makes of its Worker's namespaces of Durable Objects: decided from rows, written in its transaction. */
+export type ObjectPlan = {
+  /** Of the last migration; null before the first. */
+  readonly tag: string | null;
+  /** Whether anything is another than the rows have it. */
+  readonly changes: boolean;
+  /** Classes that the Worker will have. */
+  readonly classes: ReadonlySet<string>;
+  /** Classes that it had and whose objects go. */
+  readonly deleted: ReadonlySet<string>;
+  /** Workers whose classes are transferred to it. */
+  readonly sources: readonly string[];
+  /** @throws PlatformError class_not_exported, class_in_use where the script lacks one of the classes */
+  readonly checkExports: (exported: readonly string[]) => void;
+  /** Writes rows and trail. @param worker the Worker, which may be new */
+  readonly apply: (tx: Tx, principal: Principal, worker: Found) => Promise<void>;
+};
+
+/** A namespace as Workers hear of it. */
+export type OwnedNamespace = { readonly id: string; readonly className: string };
+
+/** What the Durable Objects product gives to Workers. */
+export type ObjectLedger = {
+  /**
+   * @param worker null for one that is new
+   * @param migrations as the upload has them
+   * @throws PlatformError invalid_upload, migration_out_of_step, migration_not_applicable, quota_exceeded
+   */
+  plan(
+    db: Kysely<Schema>,
+    account: AccountId,
+    worker: { readonly id: string; readonly migrationTag: string | null } | null,
+    script: string,
+    migrations: unknown,
+  ): Promise<ObjectPlan>;
+  /** What a Worker owns. */
+  owned(db: Kysely<Schema>, workerId: string): Promise<readonly OwnedNamespace[]>;
+  /** Deletes a Worker's namespaces with their objects; rows and trail. @returns how many */
+  remove(tx: Tx, principal: Principal, worker: Found): Promise<number>;
 };
 
 /** What a host label of the account leads to. */
@@ -179,6 +228,8 @@ export type Product = {
   readonly labels?: Labels;
   /** Present on the assets product alone. */
   readonly assets?: AssetLedger;
+  /** Present on the Durable Objects product alone. */
+  readonly objects?: ObjectLedger;
   /** Deletes every row of the account. Idempotent: a second call finds nothing. */
   teardown(tx: Tx, account: AccountId): Promise<{ readonly removed: number }>;
 };

@@ -23,7 +23,7 @@ export function createProducts(given: Omit<ProductContext, "product" | "bindingK
     createAssets(context),
     createAnalytics(context),
     createKv(context),
-    createDurableObjects(),
+    createDurableObjects(context),
     createD1(context),
     createQueues(),
     createR2(),

@@ -8,6 +8,7 @@ import { trafficMigration } from "./migrations/0004-traffic.ts";
 import { passkeysMigration } from "./migrations/0005-passkeys.ts";
 import { kvMigration } from "./migrations/0006-kv.ts";
 import { d1Migration } from "./migrations/0007-d1.ts";
+import { objectsMigration } from "./migrations/0008-objects.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -19,5 +20,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0005-passkeys": passkeysMigration(dialect),
     "0006-kv": kvMigration,
     "0007-d1": d1Migration,
+    "0008-objects": objectsMigration,
   };
 }

@@ -101,6 +101,8 @@ export type WorkerTable = {
   /** Numbers given so far: one is never given twice, as services of the process are named by them. */
   versions_made: number;
   deployments_made: number;
+  /** Of the last migration of its Durable Object classes; null before the first. */
+  migration_tag: string | null;
 };
 
 export type WorkerVersionTable = {
@@ -177,6 +179,21 @@ export type D1DatabaseTable = {
   read_replication: "auto" | "disabled";
 };
 
+/** A namespace of Durable Objects: id and key are for ever, owner and class may change. */
+export type ObjectNamespaceTable = {
+  id: string;
+  account_id: AccountId;
+  worker_id: string;
+  class_name: string;
+  /** What the ids and files of its objects derive from. */
+  unique_key: string;
+  /** 1: SQLite; 0: the key-value storage alone. */
+  sql: number;
+  /** JSON: [{ worker_id, class_name }], under which bindings may still know it. */
+  former_names: string;
+  created_at: number;
+};
+
 export type Role = "person" | "operator";
 
 /** better-auth's tables; it reads and writes them with column names of its own. */
@@ -243,4 +260,5 @@ export type Schema = {
   person_passkeys: PersonPasskeyTable;
   person_invitations: PersonInvitationTable;
   kv_namespaces: KvNamespaceTable;
+  object_namespaces: ObjectNamespaceTable;
 };

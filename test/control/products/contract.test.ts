@@ -6,7 +6,7 @@ import type { Route } from "../../../src/control/http/routes.ts";
 import { ACTIONS, AGENT_ACTIONS, OWNER_ACTIONS, PRODUCTS, type Action } from "../../../src/control/permissions/actions.ts";
 import { onWholeAccount, type Permission } from "../../../src/control/permissions/authorize.ts";
 import { onBothDatabases, openBench } from "../../fixtures/databases.ts";
-import { deploy, openShop, type Client, type Shop } from "../../fixtures/products.ts";
+import { deploy, ESM, openShop, type Client, type Shop } from "../../fixtures/products.ts";
 
 const FILLED = {
   script: "app",
@@ -71,6 +71,10 @@ async function fill(client: Client): Promise<void> {
   assert.equal(namespace.status, 200, namespace.message);
   const database = await client.call("POST", "/d1/database", { json: { name: "app" } });
   assert.equal(database.status, 200, database.message);
+  const migrations = { new_tag: "v1", new_sqlite_classes: ["Counter"] };
+  const counter = ["index.js", ESM, "export class Counter extends DurableObject {}; export default { fetch() {} }"] as const;
+  const objects = await deploy(client, "objects", { migrations }, [counter]);
+  assert.equal(objects.status, 200, objects.message);
 }
 
 describe("Every product", () => {
@@ -141,7 +145,13 @@ onBothDatabases("Every product", {
   },
 
   "refuses at its quota with an error that says so": async (bench) => {
-    const client = await openShop(bench, { workersPerAccount: 0, assetFiles: 0, kvNamespaces: 0, d1Databases: 0 }).client();
+    const client = await openShop(bench, {
+      workersPerAccount: 0,
+      assetFiles: 0,
+      kvNamespaces: 0,
+      d1Databases: 0,
+      objectNamespaces: 0,
+    }).client();
     const worker = await deploy(client, "app");
     const session = await client.call("POST", "/workers/scripts/app/assets-upload-session", {
       json: { manifest: { "/a": { hash: "aa", size: 1 } } },
@@ -168,6 +178,7 @@ onBothDatabases("Every product", {
       "asset_sessions",
       "kv_namespaces",
       "d1_databases",
+      "object_namespaces",
     ] as const;
     const rows = async (account: string): Promise<number> => {
       let count = 0;

@@ -1,14 +1,42 @@
-// Durable Objects: not there yet. The list of namespaces is empty, as clients ask for it when they delete a Worker.
-import { success } from "../../http/envelope.ts";
-import { pageInfo, pageOf } from "../../http/pagination.ts";
-import { accountRoute } from "../../http/routes.ts";
-import { notThereYet, type Product } from "../product.ts";
+// Durable Objects: namespaces of stateful objects, each owned by the Worker that exports its class.
+import { NOTHING, type Product, type ProductContext } from "../product.ts";
+import { objectBinding } from "./bindings.ts";
+import { createLedger } from "./ledger.ts";
+import { namespacesAllowed } from "./quota.ts";
+import { objectRoutes } from "./routes.ts";
+import { countNamespaces, findNamespace, listNamespaces } from "./store.ts";
+import { teardownObjects } from "./teardown.ts";
 
-const NAMESPACES = "/accounts/:account/workers/durable_objects/namespaces" as const;
-
-export function createDurableObjects(): Product {
-  const list = accountRoute("GET", NAMESPACES, { action: "durable-objects:read", product: "durable-objects" }, (call) =>
-    Promise.resolve(success([], { info: pageInfo(pageOf(call.url), 0, 0) })),
-  );
-  return { ...notThereYet("durable-objects", "Durable Objects", []), routes: [list] };
+export function createDurableObjects(context: ProductContext): Product {
+  return {
+    name: "durable-objects",
+    routes: objectRoutes(context),
+    resolve: async (tx, account, id) => {
+      const found = await findNamespace(tx, account, id);
+      return found ? { id: found.id, name: found.className } : null;
+    },
+    bindings: [objectBinding],
+    namespaces: async (db, account) => {
+      const byWorker = Map.groupBy(await listNamespaces(db, account), ({ workerId }) => workerId);
+      return new Map(
+        [...byWorker].map(([worker, owned]) => [worker, owned.map(({ className, uniqueKey, sql }) => ({ className, uniqueKey, sql }))]),
+      );
+    },
+    limits: async (db, account) => [
+      {
+        name: "durable_objects.namespaces",
+        unit: "count",
+        max: namespacesAllowed(context.quota, account.state),
+        used: await countNamespaces(db, account.id),
+      },
+    ],
+    // Which Workers bind a class, Workers know, who alone read their versions.
+    referencedBy: () => Promise.resolve([]),
+    compose: async (tx, account) => {
+      const objects = (await listNamespaces(tx, account.id)).map(({ uniqueKey }) => uniqueKey);
+      return objects.length === 0 ? NOTHING : { ...NOTHING, keep: { ...NOTHING.keep, state: { objects } } };
+    },
+    teardown: teardownObjects,
+    objects: createLedger(context),
+  };
 }

@@ -103,6 +103,7 @@ export function scriptOnWire(worker: Worker, version: Version) {
     // Anything else makes wrangler compare configurations or warn.
     last_deployed_from: "wrangler",
     usage_model: "standard",
+    ...(worker.migrationTag !== null && { migration_tag: worker.migrationTag }),
     logpush: worker.settings.logpush ?? false,
     has_assets: version.assets !== null,
     has_modules: version.code.format === "modules",
@@ -185,7 +186,16 @@ export function settingsOnWire(worker: Worker, version: Version) {
 export const secretsOnWire = (version: Version) => version.bindings.filter(({ type }) => type === "secret_text").map(bindingOnWire);
 
 /** Names of the Workers that bind a Worker, as `wrangler delete` reads them. */
-export function referencesOnWire(callers: readonly { readonly caller: string; readonly bindings: readonly string[] }[]) {
+export function referencesOnWire(
+  script: string,
+  callers: readonly { readonly caller: string; readonly bindings: readonly string[] }[],
+  objects: readonly {
+    readonly caller: string;
+    readonly binding: string;
+    readonly className: string;
+    readonly namespaceId: string | null;
+  }[],
+) {
   return {
     services: {
       incoming: callers.flatMap(({ caller, bindings }) =>
@@ -194,7 +204,13 @@ export function referencesOnWire(callers: readonly { readonly caller: string; re
       outgoing: [],
       pages_function: false,
     },
-    durable_objects: [],
+    durable_objects: objects.map(({ caller, binding, className, namespaceId }) => ({
+      service: caller,
+      environment: "production",
+      name: binding,
+      durable_object_namespace_id: namespaceId,
+      durable_object_namespace_name: `${script}_${className}`,
+    })),
     dispatch_outbounds: [],
   };
 }

@@ -4,7 +4,7 @@ import type { Kysely } from "kysely";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { Principal } from "../../permissions/authorize.ts";
 import type { Schema } from "../../store/schema.ts";
-import type { ProductContext } from "../product.ts";
+import type { ObjectPlan, ProductContext } from "../product.ts";
 import { invalidUpload, type SecretChanges, type SentBinding } from "./contract.ts";
 import type { Code, CodeFile, Exports, StoredBinding } from "./model.ts";
 import { nearest } from "./nearest.ts";
@@ -213,6 +213,7 @@ export function secretsThatDiffer(one: readonly StoredBinding[], other: readonly
 
 /**
  * Checks that the resources that a version binds are there, inherited and kept ones included, and that the caller may bind them.
+ * @param plan what the upload under way makes of the Worker's Durable Objects
  * @throws PlatformError invalid_upload, forbidden
  */
 export async function checkResources(
@@ -221,10 +222,11 @@ export async function checkResources(
   principal: Principal,
   script: string,
   bindings: readonly StoredBinding[],
+  plan?: ObjectPlan,
 ): Promise<void> {
   for (const binding of bindings) {
     if (binding.type !== "resource") continue;
-    const needed = await context.bindingKinds().get(binding.kind)?.settle(db, principal.account, binding.fields, script);
+    const needed = await context.bindingKinds().get(binding.kind)?.settle(db, principal.account, binding.fields, script, plan);
     if (needed) context.require(principal, needed.action, needed.resource);
   }
 }

@@ -135,7 +135,8 @@ function objectsOf({ worker, version }: Live, namespaces: Company["namespaces"])
 
 function servicesOf(one: Live, { live, bound, namespaces }: Company): Service[] {
   const { worker, version } = one;
-  const owners = new Map([...live.values()].map((owner) => [owner.worker.id, workerServiceId(owner.worker.id, owner.version.number)]));
+  const withCode = [...live.values()].filter((owner) => owner.version.code.format !== "none");
+  const owners = new Map(withCode.map((owner) => [owner.worker.id, workerServiceId(owner.worker.id, owner.version.number)]));
   const id = workerServiceId(worker.id, version.number);
   const service = composeWorker(id, version, {
     script: worker.name,

@@ -15,6 +15,7 @@ import {
   type VersionDraft,
   type Worker,
 } from "./model.ts";
+import { checkClasses } from "./objects.ts";
 import { checkAlias } from "./previews.ts";
 import { clearMarks, setMark } from "./previews-store.ts";
 import { VERSION_MAX_BYTES, VERSIONS_MAX_BYTES, workersAllowed } from "./quota.ts";
@@ -127,6 +128,7 @@ export async function addVersion(
         latestVersionId: id,
         versionsMade: 1,
         deploymentsMade: 0,
+        migrationTag: null,
       };
   const version: Version = { ...draft, id, workerId: worker.id, number: worker.versionsMade, createdAtMs: now, previewedAtMs: null };
   await (known ? store.updateWorker(tx, context.keys, account.id, worker) : store.insertWorker(tx, context.keys, account.id, worker));
@@ -161,6 +163,7 @@ const inWords = (traffic: Traffic): string => {
 /**
  * Makes versions serve. Lifts a suspension by the watchdog: the code that caused it is what changes.
  * @param traffic newest version first
+ * @throws PlatformError class_in_use for a version without a class whose Durable Objects there are
  */
 export async function deploy(
   doing: Doing,
@@ -169,6 +172,7 @@ export async function deploy(
   how: Deploying,
 ): Promise<{ worker: Worker; deployment: Deployment }> {
   const { tx, account, context } = doing;
+  await checkClasses(context, tx, worker, traffic);
   const now = context.store.clock.now();
   const after: Worker = { ...worker, modifiedAtMs: now, traffic, deploymentsMade: worker.deploymentsMade + 1 };
   const deployment: Deployment = { id: newUuid(), number: after.deploymentsMade, createdAtMs: now, traffic, ...how };

@@ -44,6 +44,8 @@ export type Exports = {
   readonly handlers: readonly string[] | null;
   /** Exports that a service binding can name. */
   readonly entrypoints: readonly string[];
+  /** Classes of Durable Objects. */
+  readonly objects: readonly string[];
 };
 
 export type Annotations = Readonly<Record<string, string>>;
@@ -108,6 +110,8 @@ export type Worker = {
   readonly latestVersionId: string;
   readonly versionsMade: number;
   readonly deploymentsMade: number;
+  /** Of the last migration of its Durable Object classes. */
+  readonly migrationTag: string | null;
 };
 
 export type Deployment = {

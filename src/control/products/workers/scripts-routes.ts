@@ -8,6 +8,7 @@ import { noWorker, type ProductContext } from "../product.ts";
 import { referencesOnWire, scriptOnWire, serviceOnWire, subdomainOnWire, workerOnWire } from "./answers.ts";
 import { accountSubdomainBody, schedulesBody, scriptSubdomainBody } from "./contract.ts";
 import { deed, presentWorker, record, route } from "./deeds.ts";
+import { objectReferences, removeObjects } from "./objects.ts";
 import { callersOf } from "./callers.ts";
 import { primaryOf, type Version, type Worker } from "./model.ts";
 import { labelOf } from "./names.ts";
@@ -34,6 +35,7 @@ async function find(context: ProductContext, call: AccountCall): Promise<Found> 
 async function remove(context: ProductContext, call: AccountCall): Promise<Response> {
   await deed(context, call.principal, async (doing) => {
     const worker = await presentWorker(doing, call.params["script"] ?? "");
+    await removeObjects(context, doing.tx, call.principal, worker, call.url.searchParams.get("force") === "true");
     await store.deleteWorker(doing.tx, worker);
     await record(doing, "workers:delete", `workers/${worker.name}`);
   });
@@ -96,7 +98,8 @@ function scriptRoutes(context: ProductContext): Route[] {
     }),
     accountRoute("GET", `${SCRIPT}/references`, READ, async (call) => {
       const { worker } = await find(context, call);
-      return success(referencesOnWire(await callersOf(db, context.keys, call.account, worker.name)));
+      const callers = await callersOf(db, context.keys, call.account, worker.name);
+      return success(referencesOnWire(worker.name, callers, await objectReferences(context, db, call.account, worker)));
     }),
     accountRoute("GET", `${WORKERS}/tails/by-consumer/:script`, READ, () => Promise.resolve(success([]))),
   ];

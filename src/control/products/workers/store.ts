@@ -43,8 +43,12 @@ function toWorker(row: Selectable<WorkerTable>, keys: Keys): Worker {
     latestVersionId: row.latest_version_id,
     versionsMade: row.versions_made,
     deploymentsMade: row.deployments_made,
+    migrationTag: row.migration_tag,
   };
 }
+
+/** Versions of earlier releases name no classes of Durable Objects. */
+const readExports = (text: string): Exports => ({ objects: [], ...(JSON.parse(text) as Omit<Exports, "objects">) });
 
 function toVersion(row: VersionRow, keys: Keys): Version {
   const { bindings, annotations, metadata, assetsConfig } = open(keys, row.account_id, "worker version", row.sealed) as SealedVersion;
@@ -59,7 +63,7 @@ function toVersion(row: VersionRow, keys: Keys): Version {
     compatibilityDate: row.compatibility_date,
     compatibilityFlags: JSON.parse(row.compatibility_flags) as string[],
     code: JSON.parse(row.code) as Version["code"],
-    exports: JSON.parse(row.exports) as Exports,
+    exports: readExports(row.exports),
     etag: row.etag,
     startupMs: row.startup_ms,
     bindings,
@@ -138,6 +142,18 @@ export async function runningVersions(db: Db, keys: Keys, account: AccountId, wo
   return rows.map((row) => toVersion(row, keys));
 }
 
+/** What some versions of a Worker export, by the version's id. */
+export async function exportsOfVersions(db: Db, worker: Worker, traffic: Traffic): Promise<Map<string, Exports>> {
+  const ids = traffic.map(({ versionId }) => versionId);
+  const rows = await db
+    .selectFrom("worker_versions")
+    .select(["id", "exports"])
+    .where("worker_id", "=", worker.id)
+    .where("id", "in", ids)
+    .execute();
+  return new Map(rows.map((row) => [row.id, readExports(row.exports)]));
+}
+
 /** What the Workers of the account export, by name; without opening a seal. */
 export async function exportsByName(db: Db, account: AccountId): Promise<Map<string, Exports>> {
   const workers = await db.selectFrom("workers").select(["name", "traffic"]).where("account_id", "=", account).execute();
@@ -149,7 +165,7 @@ export async function exportsByName(db: Db, account: AccountId): Promise<Map<str
     .where("account_id", "=", account)
     .where("id", "in", [...names.keys()])
     .execute();
-  return new Map(rows.map((row) => [names.get(row.id) ?? "", JSON.parse(row.exports) as Exports]));
+  return new Map(rows.map((row) => [names.get(row.id) ?? "", readExports(row.exports)]));
 }
 
 /** Code and static assets of every version that is kept; equal ones once. */
@@ -173,6 +189,7 @@ const mutable = (keys: Keys, account: AccountId, worker: Worker) => ({
   latest_version_id: worker.latestVersionId,
   versions_made: worker.versionsMade,
   deployments_made: worker.deploymentsMade,
+  migration_tag: worker.migrationTag,
 });
 
 export async function insertWorker(tx: Tx, keys: Keys, account: AccountId, worker: Worker): Promise<void> {

@@ -12,7 +12,7 @@ import { readForm, type Part } from "../../http/form.ts";
 import type { Room } from "../../http/memory.ts";
 import type { AccountCall } from "../../http/routes.ts";
 import type { Tx } from "../../store/store.ts";
-import type { ProductContext } from "../product.ts";
+import type { ObjectPlan, ProductContext } from "../product.ts";
 import { assetServiceConfig } from "./asset-config.ts";
 import { checkEntrypoint, checkResources, resolveBindings } from "./bindings.ts";
 import { composeWorker, resourceComposer } from "./compose.ts";
@@ -23,6 +23,7 @@ import type { AssetFile } from "../product.ts";
 import type { Annotations, Code, Exports, StoredBinding, Version, VersionAssets, VersionDraft, Worker } from "./model.ts";
 import { assemble, checkSize, type Assembled } from "./modules.ts";
 import { checkScriptName } from "./names.ts";
+import { planObjects } from "./objects.ts";
 import { checkAlias } from "./previews.ts";
 import { bodyMaxBytes, METADATA_MAX_BYTES, MODULES_MAX } from "./quota.ts";
 import * as store from "./store.ts";
@@ -75,12 +76,14 @@ const isEmpty = (value: unknown): boolean =>
 
 /** Fields that would change what the Worker is, for products that are not there yet. */
 function refuseUnknownProducts(metadata: UploadMetadata): void {
-  const absent = { migrations: "Durable Objects", exports: "Durable Objects and Workflows by exports", containers: "Containers" } as const;
+  const absent = { exports: "Durable Objects and Workflows by exports", containers: "Containers" } as const;
   for (const [field, product] of Object.entries(absent)) {
     if (isEmpty(metadata[field as keyof typeof absent])) continue;
     throw invalidUpload(
       `metadata.${field}: ${product} are not there yet.`,
-      "Remove the field and deploy again; README.md lists the products that work.",
+      field === "exports"
+        ? "Name classes of Durable Objects in migrations (new_sqlite_classes) instead, and deploy again."
+        : "Remove the field and deploy again; README.md lists the products that work.",
     );
   }
 }
@@ -144,7 +147,7 @@ function assetsOf(sent: Sent, latest: Version | undefined): VersionAssets | null
   return { files: latest.assets.files, config: config ?? latest.assets.config };
 }
 
-/** The bindings and assets that the version gets, as the rows stand. */
+/** The bindings, assets and Durable Objects that the version gets, as the rows stand. */
 async function settle(
   context: ProductContext,
   db: Tx | typeof context.store.db,
@@ -168,8 +171,10 @@ async function settle(
     callees: new Map([...exports].map(([name, found]) => [name, { name, exports: found }])),
     mayBind: (name) => context.require(call.principal, "workers:read", { account: call.account, product: "workers", id: name }),
   });
-  await checkResources(context, db, call.principal, sent.script, bindings);
-  return { assets, bindings };
+  const { migrations } = sent.metadata;
+  const objects = await planObjects(context, db, call.principal, { script: sent.script, worker, migrations });
+  await checkResources(context, db, call.principal, sent.script, bindings, objects);
+  return { assets, bindings, objects };
 }
 
 async function storeBytes(context: ProductContext, call: AccountCall, files: ReadonlyMap<string, Buffer>): Promise<void> {
@@ -182,11 +187,19 @@ async function storeBytes(context: ProductContext, call: AccountCall, files: Rea
 
 function exportsOf(verdict: Extract<Verdict, { ok: true }>): Exports {
   const named = verdict.entrypoints.filter(({ kind }) => kind === "entrypoint" || kind === "handlers");
-  return { handlers: verdict.handlers, entrypoints: named.map(({ name }) => name).filter((name) => name !== "default") };
+  return {
+    handlers: verdict.handlers,
+    entrypoints: named.map(({ name }) => name).filter((name) => name !== "default"),
+    objects: verdict.entrypoints.filter(isObjectClass).map(({ name }) => name),
+  };
 }
 
+/** A class that extends nothing is one too, for the runtime as for the hosted original. */
+const isObjectClass = ({ kind, methods }: Extract<Verdict, { ok: true }>["entrypoints"][number]): boolean =>
+  kind === "durable-object" || (kind === "other" && methods.includes("fetch"));
+
 type Tried = { readonly exports: Exports; readonly startupMs: number };
-type Settled = { readonly assets: VersionAssets | null; readonly bindings: readonly StoredBinding[] };
+type Settled = { readonly assets: VersionAssets | null; readonly bindings: readonly StoredBinding[]; readonly objects: ObjectPlan };
 
 /** What the trial needs to tell places in the author's own files. */
 function sourcesOf(code: Code): Trial["sources"] {
@@ -215,7 +228,7 @@ export async function tryVersion(
     versionMetadata: { id: "", tag: "", timestamp: "" },
   });
   // Static assets alone answer requests, without a script that could have handlers.
-  if (!worker) return { exports: { handlers: [], entrypoints: [] }, startupMs: 0 };
+  if (!worker) return { exports: { handlers: [], entrypoints: [], objects: [] }, startupMs: 0 };
   const verdict = await context.host.validate({ account: call.account, worker, sources: sourcesOf(version.code) });
   if (!verdict.ok) throw diagnosed(verdict.diagnostics, { ...version, files, nowMs: context.store.clock.now() });
   const exports = exportsOf(verdict);
@@ -242,11 +255,25 @@ function checkSelf(script: string, bindings: readonly StoredBinding[], exports: 
   for (const binding of bindings) if (binding.type === "service" && binding.service === script) checkEntrypoint(binding, exports);
 }
 
+function refuseMigration(objects: ObjectPlan): void {
+  if (!objects.changes) return;
+  throw new PlatformError("migration_not_deployed", {
+    message:
+      "Version upload failed. You attempted to upload a version of a Worker that includes a Durable Object migration, but migrations must be fully applied via a non-versioned deployment.",
+  });
+}
+
 /** What an upload needs of the rows, decided inside the transaction. */
 export type Ready = {
   readonly metadata: UploadMetadata;
-  /** @throws PlatformError as the checks before the trial do */
-  readonly draft: (tx: Tx, worker: Worker | undefined, latest: Version | undefined) => Promise<VersionDraft>;
+  /** @throws PlatformError as the checks before the trial do; class_not_exported, class_in_use */
+  readonly draft: (tx: Tx, worker: Worker | undefined, latest: Version | undefined) => Promise<Drafted>;
+};
+
+export type Drafted = {
+  readonly draft: VersionDraft;
+  /** To be written once the Worker is there, before the version is deployed. */
+  readonly objects: ObjectPlan;
 };
 
 export type UploadOptions = {
@@ -254,6 +281,8 @@ export type UploadOptions = {
   readonly trigger: string;
   /** Told which Worker there is, before anything is stored; may refuse. */
   readonly found: (worker: Worker | undefined) => void;
+  /** Whether it is deployed at once, without which there are no migrations. */
+  readonly deployed: boolean;
   /** Memory for the form; the caller disposes of it when the upload is over. */
   readonly room: Room;
 };
@@ -261,22 +290,25 @@ export type UploadOptions = {
 /**
  * Everything of an upload that happens before its transaction.
  * @throws PlatformError invalid_upload, upload_too_large, invalid_inherit, quota_exceeded, forbidden, capsule_failed,
- *   too_many_uploads, and whatever `options.found` throws
+ *   too_many_uploads, those of planObjects, migration_not_deployed, and whatever `options.found` throws
  */
 export async function prepareUpload(context: ProductContext, call: AccountCall, script: string, options: UploadOptions): Promise<Ready> {
   const sent = await parse(context, call, script, options.room);
   const now = await standing(context, context.store.db, call, script);
   options.found(now.worker);
   const settled: Settled = await settle(context, context.store.db, call, sent, now);
+  if (!options.deployed) refuseMigration(settled.objects);
   await storeBytes(context, call, sent.files);
   const tried = await tryVersion(context, call, { ...sent, bindings: settled.bindings }, sent.files);
   const { metadata } = sent;
   return {
     metadata,
     draft: async (tx, worker, latest) => {
-      const { assets, bindings } = await settle(context, tx, call, sent, { worker, latest });
+      const { assets, bindings, objects } = await settle(context, tx, call, sent, { worker, latest });
+      if (!options.deployed) refuseMigration(objects);
+      objects.checkExports(tried.exports.objects);
       checkSelf(sent.script, bindings, tried.exports);
-      return {
+      const draft = {
         source: sourceOf(call.request),
         annotations: toAnnotations(metadata.annotations, options.trigger),
         compatibilityDate: sent.compatibilityDate,
@@ -288,6 +320,7 @@ export async function prepareUpload(context: ProductContext, call: AccountCall, 
         assets,
         metadata: { ...(metadata.limits && { limits: metadata.limits }), ...(metadata.placement && { placement: metadata.placement }) },
       };
+      return { draft, objects };
     },
   };
 }

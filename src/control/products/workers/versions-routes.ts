@@ -41,12 +41,14 @@ const withSettings = (worker: Worker, metadata: UploadMetadata): Worker => ({
 async function put(context: ProductContext, call: AccountCall, memory: BodyMemory): Promise<Response> {
   const script = call.params["script"] ?? "";
   using room = memory.open(call.account);
-  const ready = await prepareUpload(context, call, script, { trigger: "upload", found: () => undefined, room });
+  const ready = await prepareUpload(context, call, script, { trigger: "upload", found: () => undefined, deployed: true, room });
   const done = await deed(context, call.principal, async (doing) => {
     const known = await store.findWorker(doing.tx, context.keys, doing.account.id, script);
-    const draft = await ready.draft(doing.tx, known, await latestOf(doing, known));
+    const { draft, objects } = await ready.draft(doing.tx, known, await latestOf(doing, known));
     const { worker, version } = await addVersion(doing, known, script, draft);
-    const deployed = await deploy(doing, withSettings(worker, ready.metadata), wholly(version), {
+    await objects.apply(doing.tx, call.principal, worker);
+    const migrated = { ...withSettings(worker, ready.metadata), migrationTag: objects.tag };
+    const deployed = await deploy(doing, migrated, wholly(version), {
       source: draft.source,
       annotations: draft.annotations,
     });
@@ -61,10 +63,10 @@ async function postVersion(context: ProductContext, call: AccountCall, memory: B
   const found = (worker: Worker | undefined): void => {
     if (!worker) throw noWorker(script);
   };
-  const ready = await prepareUpload(context, call, script, { trigger: "upload", found, room });
+  const ready = await prepareUpload(context, call, script, { trigger: "upload", found, deployed: false, room });
   const made = await deed(context, call.principal, async (doing) => {
     const known = await presentWorker(doing, script);
-    const draft = await ready.draft(doing.tx, known, await latestOf(doing, known));
+    const { draft } = await ready.draft(doing.tx, known, await latestOf(doing, known));
     const added = await addVersion(doing, known, script, draft);
     await record(doing, "workers:upload", `workers/${script}`, `version ${added.version.id}`);
     return added;
