@@ -108,6 +108,7 @@ export const ERRORS = {
     "Export the class again, or rename or delete it with a migration (renamed_classes, deleted_classes).",
   ),
   class_not_bindable: row(400, 10061, false, "Add the class with a migration (new_sqlite_classes), or correct the binding."),
+  object_namespace_not_found: row(404, 71451, false, "List them with GET workers/durable_objects/namespaces and use one of their ids."),
   // logs and tails
   upgrade_required: row(426, 71426, false, "Open it as a WebSocket with the subprotocol trace-v1, as `wrangler tail` does."),
   tail_invalid: row(401, 71441, false, "Open a new tail with `wrangler tail`, and connect within a minute."),

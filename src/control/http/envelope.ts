@@ -2,7 +2,7 @@
 // Source: the Cloudflare v4 API's response schema.
 import type { PlatformError } from "../../kernel/errors.ts";
 
-export type ResultInfo = Record<string, number | string>;
+export type ResultInfo = Record<string, number | string | { readonly after: string }>;
 
 const json = (body: unknown, status: number, headers: Record<string, string> = {}): Response =>
   new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json", "cache-control": "no-store", ...headers } });

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
 import { WORDING } from "../../http/body.ts";
 import type { Migrations, Step } from "./migrations.ts";
-import { CLASS_NAME_MAX_BYTES, STEP_CLASSES_MAX, STEPS_MAX, TAG_MAX_BYTES } from "./quota.ts";
+import { CLASS_NAME_MAX_BYTES, OBJECT_ID, OBJECTS_LISTED_MAX, STEP_CLASSES_MAX, STEPS_MAX, TAG_MAX_BYTES } from "./quota.ts";
 import type { Listed } from "./store.ts";
 
 const word = (maxBytes: number) =>
@@ -72,3 +72,11 @@ export const namespaceOnWire = ({ id, script, className, sql }: Listed) => ({
   class: className,
   use_sqlite: sql,
 });
+
+/** Query of a list of objects. */
+export const objectsQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(OBJECTS_LISTED_MAX).default(OBJECTS_LISTED_MAX),
+  cursor: z.union([z.literal(""), z.string().regex(OBJECT_ID, "is not one that a list gave")]).default(""),
+});
+
+export const objectOnWire = (id: string) => ({ id, hasStoredData: true });

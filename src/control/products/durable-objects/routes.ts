@@ -1,9 +1,12 @@
-// The namespaces of an account, as clients list them.
+// The namespaces of an account and their objects, as clients list them.
+import { PlatformError } from "../../../kernel/errors.ts";
+import { check } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
 import { pageInfo, pageOf } from "../../http/pagination.ts";
 import { accountRoute, type Route } from "../../http/routes.ts";
 import type { ProductContext } from "../product.ts";
-import { namespaceOnWire } from "./contract.ts";
+import { namespaceOnWire, objectOnWire, objectsQuery } from "./contract.ts";
+import { objectsOf } from "./objects.ts";
 import * as store from "./store.ts";
 
 const NAMESPACES = "/accounts/:account/workers/durable_objects/namespaces" as const;
@@ -17,6 +20,20 @@ export function objectRoutes(context: ProductContext): Route[] {
       const page = pageOf(call.url);
       const found = await store.listPage(db, call.account, page);
       return success(found.map(namespaceOnWire), { info: pageInfo(page, found.length, await store.countNamespaces(db, call.account)) });
+    }),
+    accountRoute("GET", `${NAMESPACES}/:namespace/objects`, { ...READ, param: "namespace" }, async (call) => {
+      const id = call.params["namespace"] ?? "";
+      const { limit, cursor } = check(objectsQuery, Object.fromEntries(call.url.searchParams), "query");
+      const namespace = await store.findNamespace(db, call.account, id);
+      if (!namespace) {
+        throw new PlatformError("object_namespace_not_found", {
+          message: `namespace: this account has no namespace of Durable Objects ${JSON.stringify(id.slice(0, 80))}.`,
+        });
+      }
+      const found = await objectsOf(context, call.account, namespace.uniqueKey, { after: cursor || null, limit });
+      // Clients read the cursor in one place or the other.
+      const info = { count: found.ids.length, per_page: limit, cursor: found.cursor, cursors: { after: found.cursor } };
+      return success(found.ids.map(objectOnWire), { info });
     }),
   ];
 }

@@ -44,7 +44,7 @@ const stub = (): WorkerdService => ({
   name: STUB,
   worker: {
     ...own([{ name: "stub.js", esModule: runtimeSource("absent-service") }]),
-    durableObjectNamespaces: [{ className: STUB_OBJECT, ephemeralLocal: VOID }],
+    durableObjectNamespaces: [{ className: STUB_OBJECT, uniqueKey: "stub", enableSql: true }],
     durableObjectStorage: { inMemory: VOID },
   },
 });
