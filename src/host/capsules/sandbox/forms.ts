@@ -66,8 +66,7 @@ export async function prepare(rung: Rung, site: Site, grouped: boolean): Promise
   const wrapped = rung === "bubblewrap-root" || rung === "bubblewrap-user";
   const groups = grouped ? openGroups(groupName(site.runDirectory)) : NO_GROUPS;
   const own = { workerd: site.workerd, node: process.execPath, accounts: site.accountsDirectory };
-  const staged = ownUsers ? await stage(site.runDirectory, own) : own;
-  const keeper = await makeKeeperProgram(site.runDirectory);
+  const [staged, keeper] = await Promise.all([ownUsers ? stage(site.runDirectory, own) : own, makeKeeperProgram(site.runDirectory)]);
   const reachable = (directory: string): string => {
     const inside = relative(site.accountsDirectory, directory);
     if (inside === "" || inside.startsWith("..")) throw new Error(`${directory} is not below the accounts directory`);

@@ -1,5 +1,6 @@
 // What D1 text carries there and back, and how an import ends that cannot be had: with the database as it was.
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
@@ -149,6 +150,27 @@ describe("D1 text", () => {
     assert.match(
       await scene.exportSql({ tables: ["b"] }),
       /^PRAGMA[^\n]+\nCREATE TABLE b[^\n]+\nINSERT INTO "b" \("id","a"\) VALUES\(1,41\);\nCREATE INDEX i ON b\(a\);\n$/,
+    );
+  });
+
+  test("twenty thousand random numbers come back to the last bit", async () => {
+    await using scene = await Scene.open(strongest());
+    const bits = randomBytes(160_000);
+    const numbers = Array.from({ length: 20_000 }, (_, at) => bits.readDoubleLE(at * 8)).filter((number) => !Number.isNaN(number));
+    write(scene, (database) => {
+      database.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, n); BEGIN");
+      const insert = database.prepare("INSERT INTO t(n) VALUES(?)");
+      for (const number of numbers) insert.run(number);
+      database.exec("COMMIT");
+    });
+    const target = Object.create(scene, { database: { value: newId() } }) as Scene;
+    assert.ok("queries" in (await target.importSql(await scene.exportSql())));
+    using database = new DatabaseSync(target.databaseFile, { readOnly: true });
+    const back = database.prepare("SELECT n FROM t ORDER BY id").all();
+    assert.deepEqual(
+      back.map(({ n }) => n),
+      // SQLite itself knows one zero.
+      numbers.map((number) => (number === 0 ? 0 : number)),
     );
   });
 

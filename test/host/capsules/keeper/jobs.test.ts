@@ -4,6 +4,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { objectId } from "../../../../src/capsule/object-id.ts";
+import { NEEDS_REST } from "../../../../src/host/capsules/keeper/keeper.ts";
+import type { StateJob } from "../../../../src/capsule/state.ts";
+import { text } from "node:stream/consumers";
 import { onEachRung } from "./scene.ts";
 
 const HOUR_MS = 3_600_000;
@@ -100,6 +103,34 @@ describe("the keeper", () => {
     assert.deepEqual(await again.ask("d1", "all", "INSERT INTO t(name) VALUES('next') RETURNING id"), [{ id: 2 }]);
     assert.equal(await scene.exportSql({ noSchema: true, noData: true }), "PRAGMA defer_foreign_keys=TRUE;\n");
     await again.stop();
+  });
+
+  onEachRung(test, "does all that needs no rest beside a process that writes all the while", async (scene) => {
+    const { database, key, keeper, place } = scene;
+    const jobs: StateJob[] = [
+      { kind: "alarms" },
+      { kind: "objects", key, after: null, limit: 10 },
+      { kind: "d1-bookmark", database },
+      { kind: "d1-bookmarks", database },
+      { kind: "d1-export", database, noSchema: false, noData: false, tables: [] },
+      { kind: "d1-sizes", databases: [database] },
+    ];
+    assert.deepEqual([...NEEDS_REST].sort(), ["d1-import", "d1-restore", "sweep"]);
+    const running = await scene.start();
+    await running.ask("d1", "all", "CREATE TABLE t(a INTEGER PRIMARY KEY)");
+    const over = new AbortController();
+    let written = 0;
+    const writing = (async () => {
+      while (!over.signal.aborted) {
+        await running.ask("d1", "all", "INSERT INTO t VALUES(?)", (written += 1));
+        await running.ask("object", "wake", `o${written % 5}`, Date.now() + HOUR_MS);
+      }
+    })();
+    for (const job of jobs) assert.ok((await text(await keeper.run(place, job))).length > 0, job.kind);
+    over.abort();
+    await writing;
+    assert.deepEqual(await running.ask("d1", "all", "SELECT count(*) AS n FROM t"), [{ n: written }]);
+    await running.stop();
   });
 
   onEachRung(test, "sweeps what nothing refers to and keeps the rest", async (scene) => {

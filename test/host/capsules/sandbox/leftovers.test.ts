@@ -134,7 +134,7 @@ describe("what the sandbox leaves behind", () => {
       // Bound to their parent's life where that can be arranged; swept by the successor in any case.
       await using successor = await site.sandbox(rung);
       for (const id of ids) assert.ok(id !== null && isGone(id), `pid ${id?.pid} outlived its host`);
-      assert.equal(mountsBelow(site.runDirectory).length, ownUsers(rung) ? 2 : 0);
+      assert.equal(mountsBelow(site.runDirectory).length, ownUsers(rung) ? 3 : 0);
       await emptiedGroups(site);
       assert.equal(successor.rung, rung);
     });
