@@ -62,6 +62,7 @@ export const SETTINGS = {
     "what accounts' logs hold: full needs 26 µs of CPU more a request than requests",
   ),
   logBytes: setting("MAYFLY_LOG_BYTES", "8388608", "bytes", "log of one account on disk; the oldest records go first; 0 keeps none"),
+  cronTriggers: setting("MAYFLY_CRON_TRIGGERS", "5", "cron triggers", "of all Workers of a temporary account"),
   logLevel: setting("MAYFLY_LOG_LEVEL", "info", "trace to fatal, or silent", "least severe log line written"),
 } as const satisfies Record<string, Setting>;
 
@@ -196,6 +197,7 @@ export function readControlConfig(environment: Environment) {
       // An empty database has pages already.
       d1Bytes: whole("d1Bytes", 65_536),
       objectNamespaces: whole("objectNamespaces", 1),
+      cronTriggers: whole("cronTriggers", 0),
     },
     limits: {
       memoryBytes: whole("capsuleMemoryBytes", 67_108_864),

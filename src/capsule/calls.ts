@@ -30,6 +30,9 @@ export type CapsuleAnswer = z.infer<typeof answerHead> & { readonly body: Readab
 export const scheduledCall = z.object({ account: accountId, service, cron: z.string(), scheduledTimeMs: z.number().int() });
 export type ScheduledCall = z.infer<typeof scheduledCall>;
 
-/** `ok`, or what went wrong in the runtime's word. */
+/**
+ * `ok`, or what went wrong in the runtime's word. Of ours: `absent` where the process has no such service, so that nothing
+ * ran, and `lost` where it went away before it told how the handler ended.
+ */
 export const scheduledOutcome = z.object({ outcome: z.string() });
 export type ScheduledOutcome = z.infer<typeof scheduledOutcome>;

@@ -71,6 +71,19 @@ const ANSWER_HEADER = "mayfly-answer";
 const headed = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
 const unheaded = (header: string | string[] | undefined): unknown => JSON.parse(Buffer.from(String(header), "base64").toString());
 
+/** Of a connection that was never made: the other wing cannot have heard of the call. */
+const UNHEARD: ReadonlySet<unknown> = new Set(["ECONNREFUSED", "ENOENT", "EACCES"]);
+
+/** `detail.heard` says whether the other wing may have begun what it was asked. */
+function unanswered(cause: unknown): PlatformError {
+  const heard = !(cause instanceof Error && "code" in cause && UNHEARD.has(cause.code));
+  return new PlatformError("capsule_failed", {
+    message: "The part of this installation that runs Workers does not answer.",
+    detail: { heard },
+    cause,
+  });
+}
+
 /** A connection to the other wing; calls fail with `capsule_failed` while it is down. */
 class Link {
   readonly #socketPath: string;
@@ -93,7 +106,7 @@ class Link {
       throw toError(answer);
     } catch (cause) {
       if (cause instanceof PlatformError) throw cause;
-      throw new PlatformError("capsule_failed", { message: "The part of this installation that runs Workers does not answer.", cause });
+      throw unanswered(cause);
     }
   }
 
@@ -105,7 +118,7 @@ class Link {
       throw toError(await text(incoming));
     } catch (cause) {
       if (cause instanceof PlatformError) throw cause;
-      throw new PlatformError("capsule_failed", { message: "The part of this installation that runs Workers does not answer.", cause });
+      throw unanswered(cause);
     }
   }
 

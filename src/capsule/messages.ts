@@ -82,7 +82,7 @@ export type CapsuleHost = {
    * @throws PlatformError account_gone, account_suspended, capsule_failed when the process cannot be had or goes away
    */
   call(call: CapsuleCall, body?: Readable | Uint8Array): Promise<CapsuleAnswer>;
-  /** Runs a Worker's scheduled handler to its end. @throws PlatformError as `call` */
+  /** Runs a Worker's scheduled handler to its end. @throws PlatformError as `call`, and then nothing was run */
   schedule(call: ScheduledCall): Promise<ScheduledOutcome>;
   /** Starts the account's process if it is cold: what is overdue in it, such as an alarm, then runs. @throws PlatformError as `call` */
   wake(account: AccountId): Promise<void>;

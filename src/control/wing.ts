@@ -8,14 +8,17 @@ import { agentLine } from "../kernel/agent-lines.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { PlatformError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
+import { alarmWakes } from "./accounts/alarm-wakes.ts";
 import { createCapsuleControl } from "./accounts/capsule-control.ts";
 import { followCapsuleEvents } from "./accounts/capsule-events.ts";
 import { createClaims, type Claims } from "./accounts/claim.ts";
+import { cronWakes } from "./accounts/cron-wakes.ts";
 import { createEnding } from "./accounts/ending.ts";
 import { identityRoutes } from "./accounts/identity-routes.ts";
 import { createPages } from "./accounts/pages.ts";
 import { provisioningRoutes } from "./accounts/provisioning.ts";
 import { startReaper, sweepKeys, type Reaper } from "./accounts/reaper.ts";
+import { startWakes, type Wakes } from "./accounts/wakes.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { createApp } from "./app.ts";
 import { createChange } from "./composer/change.ts";
@@ -71,6 +74,7 @@ export type Wing = AsyncDisposable & {
   readonly people: People;
   readonly claims: Claims;
   readonly reaper: Reaper;
+  readonly wakes: Wakes;
 };
 
 type Foundation = {
@@ -114,7 +118,7 @@ const createRequire =
 
 type Products = { readonly products: readonly Product[]; readonly composer: Composer };
 
-function openProducts(options: WingOptions, foundation: Foundation, require: Require): Products {
+function openProducts(options: WingOptions, foundation: Foundation, require: Require, rescheduled: () => void): Products {
   const { store, keys, trail } = foundation;
   const parts: { composer?: Composer } = {};
   const composer = (): Composer => {
@@ -131,6 +135,7 @@ function openProducts(options: WingOptions, foundation: Foundation, require: Req
     edge: { urlOf: urlBuilder(options), domain: options.edgeDomain, hasTls: options.edgeUrl.protocol === "https:" },
     change: createChange({ store, composer }),
     outside: createOutside({ store, trail }),
+    rescheduled,
     require,
   });
   parts.composer = createComposer({ products, host: options.host, limits: options.limits });
@@ -159,7 +164,9 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const foundation = await openFoundation(options, opening);
   const { store, keys, trail, tokens, uses, refusals } = foundation;
   const require = createRequire(refusals);
-  const { products, composer } = openProducts(options, foundation, require);
+  const clockwork: { wakes?: Wakes } = {};
+  const rescheduled = (): void => clockwork.wakes?.look();
+  const { products, composer } = openProducts(options, foundation, require, rescheduled);
   const urlOf = urlBuilder(options);
   const ending = createEnding({ store, keys, trail, host, products, log });
   const claims = createClaims({ store, keys, trail, tokens, composer, claimsPerDay: options.claimsPerDay, log });
@@ -168,9 +175,12 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   );
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
-  opening.use(followCapsuleEvents({ store, trail, composer, host, log }));
+  opening.use(followCapsuleEvents({ store, trail, composer, host, rescheduled, log }));
   const workers = products.find(({ name }) => name === "workers");
   if (!workers) throw new Error("The registry lacks Workers");
+  const crons = products.flatMap(({ schedules }) => (schedules ? [cronWakes({ store, schedules, host, log })] : []));
+  const wakes = opening.use(startWakes({ sources: [...crons, alarmWakes({ store, host, log })], clock: store.clock, log }));
+  clockwork.wakes = wakes;
   const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, url, log }));
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
@@ -221,6 +231,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     people,
     claims,
     reaper,
+    wakes,
     capsuleControl: createCapsuleControl({ store, composer, products }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

@@ -148,6 +148,14 @@ export const ERRORS = {
   passkey_refused: row(400, 71443, false, "Try once more; if it goes on, add the passkey anew."),
   last_way_in: row(409, 71444, false, "Add another passkey first."),
   token_limit: row(409, 71445, false, "End a token that nobody uses any more, then make this one."),
+  // crons
+  invalid_cron: row(
+    400,
+    10100,
+    false,
+    "Write five fields in UTC: minute, hour, day of month, month, day of week from 1 (Sunday) to 7; docs/api.md has the dialect.",
+  ),
+  too_many_crons: row(400, 10072, false, "Remove some from triggers.crons, or delete a Worker that has some, and deploy again."),
   // this machine
   capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
   store_failed: row(503, 71504, true, "Nothing that was acknowledged is lost. Try again in a moment."),

@@ -1,4 +1,4 @@
-// What host saw, written down: restarts go to the account's trail, and a capsule that keeps failing is suspended, with
+// What host saw, written down: when a cold capsule is to be woken, goes to its row; restarts go to the account's trail, and a capsule that keeps failing is suspended, with
 // the reason that the account's own token can read; but first it loses what strangers' visits brought into it, and goes
 // on without. After a restart of ours host tells everything again, so an event that the trail holds already is passed
 // over: an account that was mended since stays so.
@@ -8,7 +8,9 @@ import type { Composer } from "../composer/composer.ts";
 import { storeFailure } from "../store/failures.ts";
 import type { Store, Tx } from "../store/store.ts";
 import type { Deed, Trail } from "../trail/trail.ts";
+import { noteAlarm } from "./alarm-wakes.ts";
 import * as transitions from "./transitions.ts";
+import { whileAlive } from "./wakes.ts";
 
 const RETRY_MS = 1000;
 /** Tries of an event that a bug keeps from being written; the events of other accounts wait behind it. */
@@ -19,6 +21,8 @@ export type CapsuleEventsOptions = {
   readonly trail: Trail;
   readonly composer: Composer;
   readonly host: Pick<CapsuleHost, "events">;
+  /** To be told that a capsule is to be woken earlier than was known. */
+  readonly rescheduled: () => void;
   readonly log: Log;
 };
 
@@ -53,9 +57,17 @@ async function isWritten(tx: Tx, event: Grief): Promise<boolean> {
   return row !== undefined;
 }
 
+type Cold = Extract<CapsuleEvent, { kind: "cold" }>;
+
+async function recordCold({ store, rescheduled }: CapsuleEventsOptions, { account, wakeAtMs }: Cold): Promise<void> {
+  await whileAlive(store, account, (tx) => noteAlarm(tx, account, wakeAtMs));
+  rescheduled();
+}
+
 /** Writes one event down, once however often it is told. */
-export async function recordCapsuleEvent({ store, trail, composer }: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
-  if (event.kind === "cold") return;
+export async function recordCapsuleEvent(options: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
+  if (event.kind === "cold") return recordCold(options, event);
+  const { store, trail, composer } = options;
   const spec = await store.transaction(async (tx) => {
     if (await isWritten(tx, event)) return null;
     if (event.kind === "restarted") {

@@ -101,6 +101,7 @@ export async function beginEnding(
 /** ending → deleted, inside store.endingAccount: the row becomes the tombstone. */
 export async function finishEnding(tx: Tx, id: AccountId, nowMs: number): Promise<void> {
   await tx.deleteFrom("tokens").where("account_id", "=", id).execute();
+  await tx.deleteFrom("wakes").where("account_id", "=", id).execute();
   await tx
     .updateTable("accounts")
     .set({

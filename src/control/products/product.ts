@@ -3,6 +3,7 @@
 import type { Kysely } from "kysely";
 import type { z } from "zod";
 import type { Binding, ObjectNamespace, Service, StateKept, Unit, WorkerService } from "../../capsule/spec.ts";
+import type { ScheduledCall } from "../../capsule/calls.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
@@ -26,6 +27,7 @@ export type QuotaSettings = {
   readonly d1Databases: number;
   readonly d1Bytes: number;
   readonly objectNamespaces: number;
+  readonly cronTriggers: number;
 };
 
 export type ProductContext = {
@@ -51,6 +53,8 @@ export type ProductContext = {
    * @throws PlatformError as store.inAccount, and whatever `fn` throws
    */
   readonly outside: <T>(principal: Principal, action: Deed, resource: string, fn: () => Promise<T>) => Promise<T>;
+  /** To be told after a commit that something may fall due earlier than was known. */
+  readonly rescheduled: () => void;
   /** Every kind of binding that the products give, by its type on the wire. */
   readonly bindingKinds: () => ReadonlyMap<string, BindingKind>;
   /** @throws PlatformError forbidden, after recording the refusal; for permissions found inside a body, such as a binding's resource */
@@ -207,6 +211,24 @@ export type Labels = {
   rest(tx: Tx, account: AccountId): Promise<boolean>;
 };
 
+/** A row that falls due, found by a look that holds nothing. */
+export type Due = { readonly account: AccountId; readonly id: string };
+
+/** What sets off handlers by the clock; the loop that asks knows no more of it. */
+export type Schedules = {
+  /** When the next of any living account falls due; null where there is none. */
+  earliest(db: Kysely<Schema>, nowMs: number): Promise<number | null>;
+  /** What has fallen due in living accounts, longest overdue first. */
+  due(db: Kysely<Schema>, nowMs: number, most: number): Promise<readonly Due[]>;
+  /**
+   * Takes the latest occurrence that fell due and moves the row on to the next one, so that nobody takes it again.
+   * Null where another was first, or where there is nothing to be run.
+   */
+  take(tx: Tx, due: Due, nowMs: number): Promise<ScheduledCall | null>;
+  /** What is due, or was taken and never begun, is due again at that time, unless the next occurrence is before. */
+  delay(tx: Tx, due: Due, nowMs: number, atMs: number): Promise<void>;
+};
+
 export type Product = {
   readonly name: ProductName;
   readonly routes: readonly Route[];
@@ -226,6 +248,8 @@ export type Product = {
   readonly assetsInUse?: (tx: Tx, account: AccountId) => Promise<ReadonlySet<string>>;
   /** Absent where a product answers at no label. */
   readonly labels?: Labels;
+  /** Absent where nothing of the product runs by the clock. */
+  readonly schedules?: Schedules;
   /** Present on the assets product alone. */
   readonly assets?: AssetLedger;
   /** Present on the Durable Objects product alone. */

@@ -9,6 +9,7 @@ import { passkeysMigration } from "./migrations/0005-passkeys.ts";
 import { kvMigration } from "./migrations/0006-kv.ts";
 import { d1Migration } from "./migrations/0007-d1.ts";
 import { objectsMigration } from "./migrations/0008-objects.ts";
+import { wakesMigration } from "./migrations/0009-wakes.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -21,5 +22,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0006-kv": kvMigration,
     "0007-d1": d1Migration,
     "0008-objects": objectsMigration,
+    "0009-wakes": wakesMigration,
   };
 }

@@ -242,6 +242,26 @@ export type KvNamespaceTable = {
   deleted_at: number | null;
 };
 
+export type WorkerCronTable = {
+  id: string;
+  account_id: AccountId;
+  worker_id: string;
+  /** As it was written. */
+  cron: string;
+  created_at: number;
+  /** When it is to be set off, or tried again; what is set off is the latest occurrence by then. */
+  next_at: number;
+};
+
+/** When a cold account's process is to be started, because an alarm of its Durable Objects falls due. */
+export type WakeTable = {
+  account_id: AccountId;
+  /** The alarm's own time. */
+  at: number;
+  /** When it is to be tried. */
+  next_at: number;
+};
+
 export type Schema = {
   accounts: AccountTable;
   tokens: TokenTable;
@@ -261,4 +281,6 @@ export type Schema = {
   person_invitations: PersonInvitationTable;
   kv_namespaces: KvNamespaceTable;
   object_namespaces: ObjectNamespaceTable;
+  worker_crons: WorkerCronTable;
+  wakes: WakeTable;
 };

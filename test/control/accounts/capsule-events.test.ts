@@ -14,6 +14,7 @@ const optionsOf = ({ store }: Bench, { trail, composer, host }: Shop) => ({
   trail,
   composer,
   host,
+  rescheduled: () => undefined,
   log: createLog("test", "silent"),
 });
 

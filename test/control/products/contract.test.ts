@@ -75,6 +75,8 @@ async function fill(client: Client): Promise<void> {
   const counter = ["index.js", ESM, "export class Counter extends DurableObject {}; export default { fetch() {} }"] as const;
   const objects = await deploy(client, "objects", { migrations }, [counter]);
   assert.equal(objects.status, 200, objects.message);
+  const crons = await client.call("PUT", "/workers/scripts/app/schedules", { json: [{ cron: "0 0 1 1 *" }] });
+  assert.equal(crons.status, 200, crons.message);
 }
 
 describe("Every product", () => {
@@ -179,6 +181,7 @@ onBothDatabases("Every product", {
       "kv_namespaces",
       "d1_databases",
       "object_namespaces",
+      "worker_crons",
     ] as const;
     const rows = async (account: string): Promise<number> => {
       let count = 0;

@@ -181,7 +181,7 @@ export const toSecretChanges = (sent: z.infer<typeof secretChanges>): SecretChan
 
 export const scriptSubdomainBody = z.looseObject({ enabled: z.boolean(), previews_enabled: z.boolean().nullish() });
 export const accountSubdomainBody = z.looseObject({ subdomain: z.string() });
-export const schedulesBody = z.array(z.looseObject({ cron: z.string() }));
+export const schedulesBody = z.array(z.looseObject({ cron: z.string() })).max(1000, "more than 1000");
 
 export const invalidUpload = (message: string, next?: string): PlatformError =>
   new PlatformError("invalid_upload", next === undefined ? { message } : { message, next });

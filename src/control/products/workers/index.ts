@@ -2,6 +2,7 @@
 import type { Product, ProductContext } from "../product.ts";
 import { callersOf } from "./callers.ts";
 import { composeWorkers } from "./compose.ts";
+import { cronSchedules } from "./crons-routes.ts";
 import { createLabels } from "./previews.ts";
 import { workerRoutes } from "./routes.ts";
 import { findWorker, heldFiles } from "./store.ts";
@@ -18,6 +19,7 @@ export function createWorkers(context: ProductContext): Product {
     referencedBy: async (tx, account, worker) => (await callersOf(tx, context.keys, account, worker.name)).map(({ caller }) => caller),
     compose: (tx, account) => composeWorkers(context, tx, account),
     labels: createLabels(context),
+    schedules: cronSchedules,
     assetsInUse: async (tx, account) => {
       const held = await heldFiles(tx, account);
       return new Set(held.assets.flatMap((files) => files.map((file) => file.hash)));

@@ -6,6 +6,11 @@ export function workersAllowed(settings: QuotaSettings, state: string): number {
   return state === "claimed" ? settings.workersPerAccount * 5 : settings.workersPerAccount;
 }
 
+/** Cron triggers of all its Workers together. */
+export function cronTriggersAllowed(settings: QuotaSettings, state: string): number {
+  return state === "claimed" ? settings.cronTriggers * 5 : settings.cronTriggers;
+}
+
 /** Raw bytes of an upload's body: four times what the modules may have when compressed. */
 export const bodyMaxBytes = (settings: QuotaSettings): number => settings.uploadMaxBytes * 4;
 

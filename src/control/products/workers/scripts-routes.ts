@@ -6,7 +6,8 @@ import { success } from "../../http/envelope.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
 import { noWorker, type ProductContext } from "../product.ts";
 import { referencesOnWire, scriptOnWire, serviceOnWire, subdomainOnWire, workerOnWire } from "./answers.ts";
-import { accountSubdomainBody, schedulesBody, scriptSubdomainBody } from "./contract.ts";
+import { accountSubdomainBody, scriptSubdomainBody } from "./contract.ts";
+import { deleteWorkersTriggers } from "./crons-store.ts";
 import { deed, presentWorker, record, route } from "./deeds.ts";
 import { objectReferences, removeObjects } from "./objects.ts";
 import { callersOf } from "./callers.ts";
@@ -37,6 +38,7 @@ async function remove(context: ProductContext, call: AccountCall): Promise<Respo
     const worker = await presentWorker(doing, call.params["script"] ?? "");
     await removeObjects(context, doing.tx, call.principal, worker, call.url.searchParams.get("force") === "true");
     await store.deleteWorker(doing.tx, worker);
+    await deleteWorkersTriggers(doing.tx, worker.id);
     await record(doing, "workers:delete", `workers/${worker.name}`);
   });
   return success(null);
@@ -50,18 +52,6 @@ async function setSubdomain(context: ProductContext, call: AccountCall): Promise
     return { worker, announced: announcesPreviews(context.edge, worker, doing.account.subdomain) };
   });
   return success(subdomainOnWire(worker, announced));
-}
-
-async function setSchedules(context: ProductContext, call: AccountCall): Promise<Response> {
-  const schedules = await readJson(call.request, schedulesBody);
-  await find(context, call);
-  if (schedules.length > 0) {
-    throw new PlatformError("product_unavailable", {
-      message: "crons: scheduled Workers are not there yet; the Worker itself was deployed.",
-      next: "Remove triggers.crons from the configuration; README.md lists what works.",
-    });
-  }
-  return success({ schedules: [] });
 }
 
 function scriptRoutes(context: ProductContext): Route[] {
@@ -113,11 +103,6 @@ function subdomainRoutes(context: ProductContext): Route[] {
       return success(subdomainOnWire(worker, announcesPreviews(context.edge, worker, await own(call))));
     }),
     accountRoute("POST", `${SCRIPT}/subdomain`, WRITE, (call) => setSubdomain(context, call)),
-    accountRoute("GET", `${SCRIPT}/schedules`, READ, async (call) => {
-      await find(context, call);
-      return success({ schedules: [] });
-    }),
-    accountRoute("PUT", `${SCRIPT}/schedules`, WRITE, (call) => setSchedules(context, call)),
     accountRoute("GET", `${WORKERS}/subdomain`, READ_ALL, async (call) => success({ subdomain: await own(call) })),
     accountRoute("PUT", `${WORKERS}/subdomain`, { action: "workers:write", product: "workers" }, async (call) => {
       const { subdomain } = await readJson(call.request, accountSubdomainBody);

@@ -59,16 +59,15 @@ export async function callService(
 
 /** @throws PlatformError as `CapsuleHost.schedule` */
 export async function runSchedule(supervisor: Enter, { account, ...call }: ScheduledCall): Promise<ScheduledOutcome> {
+  // Whatever is thrown from here was thrown before the handler began; what comes later is an outcome.
   using hold = await supervisor.enter(account);
   const asking = { method: "POST", path: "/scheduled", headers: { "content-type": "application/json" }, withinMs: SCHEDULE_MS };
-  const incoming = await exchange(hold, asking, Buffer.from(JSON.stringify(call)));
-  if (incoming.statusCode !== 200) {
-    incoming.resume();
-    return { outcome: "exception" };
-  }
   try {
-    return scheduledOutcome.parse(await json(incoming));
-  } catch (error) {
-    throw lost(error);
+    const incoming = await exchange(hold, asking, Buffer.from(JSON.stringify(call)));
+    if (incoming.statusCode === 200) return scheduledOutcome.parse(await json(incoming));
+    incoming.resume();
+    return { outcome: incoming.statusCode === 404 ? "absent" : "exception" };
+  } catch {
+    return { outcome: "lost" };
   }
 }

@@ -384,7 +384,7 @@ onBothDatabases("Workers", {
     assert.match(saved.message, /The change is saved/);
   },
 
-  "subdomains are read, kept and not chosen; schedules and tails answer what they can": async (bench) => {
+  "subdomains are read, kept and not chosen; tails answer what they can": async (bench) => {
     const client = await openShop(bench).client();
     const { subdomain } = client.account;
     assert.deepEqual((await client.call("GET", "/workers/subdomain")).result, { subdomain });
@@ -392,9 +392,6 @@ onBothDatabases("Workers", {
     assert.equal((await client.call("PUT", "/workers/subdomain", { json: { subdomain: "mine" } })).code, "subdomain_taken");
     assert.equal((await client.call("GET", "/workers/subdomains/mine")).code, "subdomain_taken");
     await deploy(client, "app");
-    assert.equal((await client.call("PUT", "/workers/scripts/app/schedules", { json: [] })).status, 200);
-    const crons = await client.call("PUT", "/workers/scripts/app/schedules", { json: [{ cron: "* * * * *" }] });
-    assert.deepEqual([crons.status, crons.code], [400, "product_unavailable"]);
     assert.deepEqual((await client.call("GET", "/workers/tails/by-consumer/app")).result, []);
     for (const path of [
       "/workers/durable_objects/namespaces?per_page=1000&page=1",
