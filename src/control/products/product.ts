@@ -269,13 +269,15 @@ type Asked = readonly [Method, `/accounts/:account${string}`, Action];
 /**
  * A product that clients ask for in a deploy but that is not there yet: its paths say so, with what to do. Never
  * 403: wrangler takes that for a permission and turns the binding into one that inherits.
- * @param title the product as a person calls it @param asked routes that answer `product_unavailable`
+ * @param title the product as a person calls it
+ * @param asked routes that answer `product_unavailable`
+ * @param instead what does the work here, a sentence without its full stop
  */
-export function notThereYet(name: ProductName, title: string, asked: readonly Asked[]): Product {
+export function notThereYet(name: ProductName, title: string, asked: readonly Asked[], instead?: string): Product {
   const refuse = (): never => {
     throw new PlatformError("product_unavailable", {
       message: `${title}: not there yet in this installation.`,
-      next: "Remove its bindings from the configuration and deploy again; README.md lists the products that work.",
+      next: `${instead === undefined ? "Remove" : `${instead}; then remove`} its bindings from the configuration and deploy again; README.md lists the products that work.`,
     });
   };
   return {

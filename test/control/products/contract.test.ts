@@ -18,6 +18,7 @@ const FILLED = {
   bucket: "b",
   namespace: "k",
   key: "y",
+  queue: "q",
 } as const;
 
 /** The path with every parameter given. */

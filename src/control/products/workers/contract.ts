@@ -5,6 +5,7 @@ import { PlatformError } from "../../../kernel/errors.ts";
 import { WORDING } from "../../http/body.ts";
 import type { BindingKind } from "../product.ts";
 import { SHARE_TOLERANCE, type ScriptSettings, type StoredBinding } from "./model.ts";
+import { unavailable } from "./unavailable.ts";
 import { ANNOTATIONS_MAX, BINDING_NAME_MAX_BYTES, BINDINGS_MAX, SPLIT_MAX, TEXT_MAX_BYTES } from "./quota.ts";
 
 const bytes = (text: string): number => Buffer.byteLength(text);
@@ -206,10 +207,8 @@ export function checkBindings(sent: z.infer<typeof sentBindings>, kinds: Readonl
     const name = JSON.stringify(binding.name.slice(0, 80));
     const kind = kinds.get(binding.type);
     if (!kind && !SUPPORTED.has(binding.type)) {
-      throw invalidUpload(
-        `bindings: ${name} is of type ${JSON.stringify(binding.type.slice(0, 80))}, which this installation does not have yet.`,
-        "Remove the binding and deploy again; README.md lists the products that work.",
-      );
+      const { message, next } = unavailable(binding.type, name, [...SUPPORTED, ...kinds.keys()]);
+      throw invalidUpload(message, next);
     }
     if (seen.has(binding.name)) throw invalidUpload(`bindings: there are two named ${name}.`);
     seen.add(binding.name);
