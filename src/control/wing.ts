@@ -15,6 +15,7 @@ import { createClaims, type Claims } from "./accounts/claim.ts";
 import { cronWakes } from "./accounts/cron-wakes.ts";
 import { createEnding } from "./accounts/ending.ts";
 import { identityRoutes } from "./accounts/identity-routes.ts";
+import { createLimits } from "./accounts/limits.ts";
 import { createPages } from "./accounts/pages.ts";
 import { provisioningRoutes } from "./accounts/provisioning.ts";
 import { startReaper, sweepKeys, type Reaper } from "./accounts/reaper.ts";
@@ -182,12 +183,13 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const wakes = opening.use(startWakes({ sources: [...crons, alarmWakes({ store, host, log })], clock: store.clock, log }));
   clockwork.wakes = wakes;
   const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, url, log }));
+  const limitsOf = createLimits({ store, products, host, capsule: options.limits });
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [
     ...admission.routes,
     ...provisioningRoutes({ store, keys, trail, tokens, admission, lifetime, claimUrl, urlOf }),
-    ...identityRoutes({ store, trail, ending, urlOf }),
+    ...identityRoutes({ store, trail, ending, urlOf, limitsOf, origin: url.origin }),
     ...products.flatMap((product) => product.routes),
     ...logs.routes,
   ];
@@ -215,6 +217,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     ownerTokens: createOwnerTokens({ store, trail, tokens, uses }),
     ending,
     urlOf,
+    limitsOf,
     agentLines: [agentLine(url.origin)],
     url,
     addressOf: callerOf,

@@ -13,6 +13,7 @@ import type { OwnerTokens } from "../tokens/owner-tokens.ts";
 import { accountBody, endedBody, madeBody, ownedSection, type Refused } from "./account-views.ts";
 import type { Ending } from "./ending.ts";
 import type { Holdings } from "./holdings.ts";
+import type { LimitsOf } from "./limits.ts";
 
 const ACCOUNTS_SHOWN = 50;
 
@@ -22,6 +23,7 @@ export type AccountPagesOptions = {
   readonly ownerTokens: OwnerTokens;
   readonly ending: Ending;
   readonly holdingsOf: (account: Account) => Promise<Holdings>;
+  readonly limitsOf: LimitsOf;
   readonly url: URL;
   readonly log: Log;
 };
@@ -45,6 +47,7 @@ async function accountPage(options: AccountPagesOptions, person: Person, account
   const body = accountBody({
     account,
     holdings: await options.holdingsOf(account),
+    limits: await options.limitsOf(account),
     ...(await options.ownerTokens.list(account)),
     drawn: newId(),
     refused,

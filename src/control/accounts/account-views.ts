@@ -8,9 +8,11 @@ import { plainText } from "../http/plain-text.ts";
 import { moment, plural } from "../http/times.ts";
 import { GRANTS, type Grant } from "../permissions/actions.ts";
 import type { Permission } from "../permissions/authorize.ts";
+import type { Limit } from "../products/product.ts";
 import type { Account } from "../store/store.ts";
 import { LIVES, TOKEN_NAME_MAX, type TokenLine } from "../tokens/owner-tokens.ts";
-import type { Holdings } from "./holdings.ts";
+import { shownLimits, type Holdings } from "./holdings.ts";
+import { amountOf, titleOf } from "./limit-words.ts";
 
 export function holds({ workers, files }: Holdings): Html {
   if (workers.length === 0 && files === 0) return html`<p>Nothing yet: the agent has deployed nothing.</p>`;
@@ -24,6 +26,41 @@ export function holds({ workers, files }: Holdings): Html {
         </li>`,
     )}${files > 0 && html`<li>${plural(files, "static file")}</li>`}
   </ul>`;
+}
+
+/** How much of what it may have the account has; nothing where that is nothing. */
+export function usageTable(limits: readonly Limit[]): Html | "" {
+  const shown = shownLimits(limits);
+  if (shown.length === 0) return "";
+  return html`<table class="usage">
+    <caption class="quiet">
+      What it uses of what it may
+    </caption>
+    <tbody>
+      ${shown.map(
+        (limit) =>
+          html`<tr>
+            <th scope="row">${titleOf(limit)}</th>
+            <td>
+              ${amountOf(limit.used ?? 0, limit.unit)}${limit.max !== null && html` <span class="quiet">of ${amountOf(limit.max, limit.unit)}</span>`}
+            </td>
+            <td>
+              ${
+                limit.max !== null &&
+                limit.max > 0 &&
+                html`<meter
+                  min="0"
+                  max="${limit.max}"
+                  high="${limit.max * 0.9}"
+                  value="${limit.used ?? 0}"
+                  aria-label="${titleOf(limit)}"
+                ></meter>`
+              }
+            </td>
+          </tr>`,
+      )}
+    </tbody>
+  </table>`;
 }
 
 export type ShownToken = { readonly account: Account; readonly token: string; readonly apiUrl: string; readonly grant: Grant };
@@ -149,6 +186,7 @@ const notice = (form: Refused["form"], refused: Refused | undefined): Html | "" 
 export type AccountView = {
   readonly account: Account;
   readonly holdings: Holdings;
+  readonly limits: readonly Limit[];
   readonly live: readonly TokenLine[];
   readonly over: readonly TokenLine[];
   /** Drawn for the form that makes a token. */
@@ -170,7 +208,7 @@ function endForm(account: Account, refused: Refused | undefined): Html {
   </details>`;
 }
 
-export function accountBody({ account, holdings, live, over, drawn, refused }: AccountView): Html {
+export function accountBody({ account, holdings, limits, live, over, drawn, refused }: AccountView): Html {
   return html`<h1>${account.subdomain}</h1>
     <p class="lead">${account.claimed_at !== null && html`Yours since ${moment(account.claimed_at)}. It has no end unless you end it.`}</p>
     ${
@@ -182,7 +220,7 @@ export function accountBody({ account, holdings, live, over, drawn, refused }: A
     }
     <section>
       <h2>What it holds</h2>
-      ${holds(holdings)}
+      ${holds(holdings)} ${usageTable(limits)}
       <p class="quiet">Account id <code>${account.id}</code></p>
     </section>
     <section id="tokens">

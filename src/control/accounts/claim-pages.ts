@@ -14,6 +14,7 @@ import type { Account, Store } from "../store/store.ts";
 import type { Claims } from "./claim.ts";
 import { claimedBody, offerBody, ownedBody, refusalBody, strangerBody, type ClaimRefusal, type ToldTask } from "./claim-views.ts";
 import type { Holdings } from "./holdings.ts";
+import type { LimitsOf } from "./limits.ts";
 
 const LINK_SECONDS = 1800;
 
@@ -23,6 +24,7 @@ export type ClaimPagesOptions = {
   readonly claims: Claims;
   readonly people: People;
   readonly holdingsOf: (account: Account) => Promise<Holdings>;
+  readonly limitsOf: LimitsOf;
   /** Public origin of API and pages. */
   readonly url: URL;
 };
@@ -63,7 +65,14 @@ async function accountPage(desk: Desk, visit: Visit, again: { problem?: Problem;
     return renderPage({ ...frame, title: "An account waits for you", scripts: passkeyScripts(desk), body: strangerBody(waiting, forms) });
   }
   const notice = again.notice === undefined ? null : `${again.notice.message} ${again.notice.next}`;
-  const body = offerBody({ ...waiting, account, person, holdings: await desk.holdingsOf(account), notice });
+  const body = offerBody({
+    ...waiting,
+    account,
+    person,
+    holdings: await desk.holdingsOf(account),
+    limits: await desk.limitsOf(account),
+    notice,
+  });
   return renderPage({ ...frame, title: "Claim this account?", body }, person);
 }
 

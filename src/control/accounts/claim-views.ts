@@ -5,8 +5,9 @@ import type { Html } from "../http/page.ts";
 import { plainText } from "../http/plain-text.ts";
 import { inWords, moment } from "../http/times.ts";
 import type { Person } from "../people/person.ts";
+import type { Limit } from "../products/product.ts";
 import type { Account } from "../store/store.ts";
-import { holds, shownToken, type ShownToken } from "./account-views.ts";
+import { holds, shownToken, usageTable, type ShownToken } from "./account-views.ts";
 import type { Holdings } from "./holdings.ts";
 
 export const TITLE_MAX = 300;
@@ -53,19 +54,20 @@ export type Offer = Waiting & {
   readonly account: Account;
   readonly person: Person;
   readonly holdings: Holdings;
+  readonly limits: readonly Limit[];
   /** Why the page is shown again. */
   readonly notice: string | null;
 };
 
 /** For a signed-in person: what the account holds, what claiming does, and the button. */
-export function offerBody({ account, person, holdings, notice, ...waiting }: Offer): Html {
+export function offerBody({ account, person, holdings, limits, notice, ...waiting }: Offer): Html {
   const name = plainText(person.name, 80);
   return html`<h1>Claim this account?</h1>
     ${notice !== null && html`<div class="notice" role="alert">${notice}</div>`} ${ends(waiting.endsAtMs, waiting.nowMs)}
     ${told(waiting.task)}
     <section>
       <h2>What it holds</h2>
-      ${holds(holdings)}
+      ${holds(holdings)} ${usageTable(limits)}
     </section>
     <section>
       <h2>What claiming does</h2>

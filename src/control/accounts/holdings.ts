@@ -1,8 +1,13 @@
 // What an account holds, in the few words that a person needs who is about to take it over.
+import type { Limit } from "../products/product.ts";
 import type { Store } from "../store/store.ts";
 import type { Account } from "../store/store.ts";
 
 const WORKERS_SHOWN = 100;
+
+/** Without those of the account's life and tokens, which its pages tell by themselves. */
+export const shownLimits = (limits: readonly Limit[]): readonly Limit[] =>
+  limits.filter(({ name, used }) => used !== null && used > 0 && name !== "account.life" && name !== "account.tokens");
 
 export type Holdings = {
   /** `url` is null where the Worker answers at no address of its own. */

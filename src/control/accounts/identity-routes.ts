@@ -10,6 +10,9 @@ import type { Account, Store } from "../store/store.ts";
 import type { Trail } from "../trail/trail.ts";
 import type { Ending } from "./ending.ts";
 import { endReasonFor, lifeOf } from "./lifecycle.ts";
+import { DIFFERENCES } from "./differences.ts";
+import { inSentence } from "./limit-words.ts";
+import type { LimitsOf } from "./limits.ts";
 import { accountOnWire } from "./names.ts";
 
 export type IdentityOptions = {
@@ -17,6 +20,9 @@ export type IdentityOptions = {
   readonly trail: Trail;
   readonly ending: Ending;
   readonly urlOf: (label: string) => string;
+  readonly limitsOf: LimitsOf;
+  /** Public origin of the API. */
+  readonly origin: string;
 };
 
 const verified = (principal: Principal) => ({
@@ -33,7 +39,23 @@ async function read(store: Store, id: AccountId): Promise<Account> {
   return account;
 }
 
-export function identityRoutes({ store, trail, ending, urlOf }: IdentityOptions): Route[] {
+/** What the account may have, has, and how long it lives: short names that stay, and the same in words. */
+async function limitsOnWire({ store, limitsOf, origin }: IdentityOptions, id: AccountId) {
+  const account = await read(store, id);
+  const { state, expires_at } = account;
+  const leftSeconds = expires_at === null ? null : Math.max(0, Math.floor((expires_at - store.clock.now()) / 1000));
+  return {
+    state,
+    expires_at: expires_at === null ? null : iso(expires_at),
+    left_seconds: leftSeconds,
+    limits: (await limitsOf(account)).map((limit) => ({ ...limit, message: inSentence(limit) })),
+    differences: DIFFERENCES,
+    docs: `${origin}/errors#quota_exceeded`,
+  };
+}
+
+export function identityRoutes(options: IdentityOptions): Route[] {
+  const { store, trail, ending, urlOf } = options;
   const wire = async (id: AccountId) => accountOnWire(await read(store, id), urlOf, store.clock.now());
   const listed = (call: { readonly url: URL }, items: readonly unknown[]): Response => {
     const page = pageOf(call.url);
@@ -53,6 +75,9 @@ export function identityRoutes({ store, trail, ending, urlOf }: IdentityOptions)
     }),
     accountRoute("GET", "/accounts/:account", { action: "account:read", product: "account" }, async (call) =>
       success(await wire(call.account)),
+    ),
+    accountRoute("GET", "/accounts/:account/limits", { action: "account:read", product: "account" }, async (call) =>
+      success(await limitsOnWire(options, call.account)),
     ),
     accountRoute("GET", "/accounts/:account/tokens/verify", { action: "account:read", product: "account" }, async (call) =>
       success(verified(call.principal)),

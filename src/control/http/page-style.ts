@@ -54,6 +54,12 @@ legend { font-weight: 550; padding: 0; margin: 0 0 .35rem; }
 .things > li { padding: 0 0 1rem; margin: 0 0 1rem; border-bottom: 1px solid var(--line); }
 .things > li:last-child { padding-bottom: 0; margin-bottom: 0; border-bottom: 0; }
 .things p, .things > li > :last-child { margin-bottom: .35rem; }
+.usage { width: 100%; border-collapse: collapse; margin: 0 0 .9rem; font-size: .95rem; }
+.usage caption { text-align: left; padding: 0 0 .3rem; }
+.usage th { text-align: left; font-weight: 400; padding: .2rem .75rem .2rem 0; }
+.usage td { padding: .2rem 0 .2rem .75rem; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.usage td + td { width: clamp(2.75rem, 14vw, 6rem); }
+.usage meter { display: block; width: 100%; height: .8rem; }
 button.danger { color: var(--bad); background: transparent; border-color: var(--bad); }
 button.second { color: var(--accent); background: transparent; border-color: var(--line); }
 .row { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin: 0 0 .9rem; }

@@ -33,7 +33,14 @@ async function openApi(bench: Bench, made: MadeAccount, between: () => Promise<u
     }),
   );
   const api = createApi({
-    routes: identityRoutes({ store, trail, ending, urlOf: (label) => `http://${label}.example` }),
+    routes: identityRoutes({
+      store,
+      trail,
+      ending,
+      urlOf: (label) => `http://${label}.example`,
+      limitsOf: () => Promise.resolve([]),
+      origin: "http://localhost",
+    }),
     lookUp: async (given) => {
       const principal = await tokens.lookUp(given);
       await between();

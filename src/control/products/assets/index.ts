@@ -1,6 +1,7 @@
 // Static assets: files uploaded once an account, held by the versions of its Workers.
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { Product, ProductContext } from "../product.ts";
+import { assetLimits } from "./quota.ts";
 import { assetRoutes } from "./routes.ts";
 import { createSessions } from "./sessions.ts";
 import { uploadedFiles } from "./store.ts";
@@ -23,6 +24,14 @@ export function createAssets(context: ProductContext): Product {
       ingress: [],
       keep: { code: [], assets: [...(await uploadedFiles(tx, account.id)).values()].map((file) => file.hash) },
     }),
+    limits: async (db, account) => {
+      const { files, fileMaxBytes, filesHeld } = assetLimits(context.quota, account.state);
+      return [
+        { name: "assets.files_held", unit: "count", max: filesHeld, used: (await uploadedFiles(db, account.id)).size },
+        { name: "assets.files", unit: "count", max: files, used: null },
+        { name: "assets.file_bytes", unit: "bytes", max: fileMaxBytes, used: null },
+      ];
+    },
     teardown: teardownAssets,
     assets: {
       redeem: async (writer, script, token) => {

@@ -2,10 +2,12 @@
 import type { Product, ProductContext } from "../product.ts";
 import { callersOf } from "./callers.ts";
 import { composeWorkers } from "./compose.ts";
+import { countTriggers } from "./crons-store.ts";
 import { cronSchedules } from "./crons-routes.ts";
 import { createLabels } from "./previews.ts";
+import { cronTriggersAllowed, PREVIEWS_RUNNING, workersAllowed } from "./quota.ts";
 import { workerRoutes } from "./routes.ts";
-import { findWorker, heldFiles } from "./store.ts";
+import { countWorkers, findWorker, heldFiles } from "./store.ts";
 import { teardownWorkers } from "./teardown.ts";
 
 export function createWorkers(context: ProductContext): Product {
@@ -20,6 +22,22 @@ export function createWorkers(context: ProductContext): Product {
     compose: (tx, account) => composeWorkers(context, tx, account),
     labels: createLabels(context),
     schedules: cronSchedules,
+    limits: async (db, account) => [
+      {
+        name: "workers.scripts",
+        unit: "count",
+        max: workersAllowed(context.quota, account.state),
+        used: await countWorkers(db, account.id),
+      },
+      {
+        name: "workers.cron_triggers",
+        unit: "count",
+        max: cronTriggersAllowed(context.quota, account.state),
+        used: await countTriggers(db, account.id),
+      },
+      { name: "workers.script_bytes", unit: "bytes", max: context.quota.uploadMaxBytes, used: null },
+      { name: "workers.previews_running", unit: "count", max: PREVIEWS_RUNNING, used: null },
+    ],
     assetsInUse: async (tx, account) => {
       const held = await heldFiles(tx, account);
       return new Set(held.assets.flatMap((files) => files.map((file) => file.hash)));

@@ -1,0 +1,51 @@
+// Limits in words. A product's new limit needs none: its name says enough until it has a title here.
+import { inWords } from "../http/times.ts";
+import type { Limit } from "../products/product.ts";
+
+const TITLES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    "account.life": "Life of the account",
+    "account.tokens": "Tokens that work",
+    "account.disk_bytes": "Disk",
+    "account.memory_bytes": "Memory of the process",
+    "account.cpu_weight": "Share of the CPU, of 1024, against other accounts",
+    "account.inner_requests": "Requests in flight from its Workers to Workers of this installation",
+    "workers.scripts": "Workers",
+    "workers.script_bytes": "Size of a Worker, compressed",
+    "workers.cron_triggers": "Cron triggers",
+    "workers.previews_running": "Versions that run for their previews alone",
+    "assets.files_held": "Static files held",
+    "assets.files": "Static files of one Worker",
+    "assets.file_bytes": "Size of a static file",
+    "kv.namespaces": "KV namespaces",
+    "kv.bytes": "Data in KV",
+    "d1.databases": "D1 databases",
+    "d1.database_bytes": "Size of a D1 database",
+    "durable_objects.namespaces": "Durable Object classes",
+    "secrets_store.stores": "Secrets stores",
+    "secrets_store.secrets": "Secrets in stores",
+  }),
+);
+
+export const titleOf = ({ name }: Pick<Limit, "name">): string => TITLES.get(name) ?? name.replaceAll(/[._]/g, " ");
+
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"] as const;
+
+export function bytesInWords(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), UNITS.length - 1);
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${UNITS[power] ?? "bytes"}`;
+}
+
+export function amountOf(value: number, unit: Limit["unit"]): string {
+  if (unit === "bytes") return bytesInWords(value);
+  return unit === "seconds" ? inWords(value * 1000) : value.toLocaleString("en-US");
+}
+
+/** Such as `Workers: 3 of 20.` */
+export function inSentence(limit: Limit): string {
+  const { unit, max, used } = limit;
+  const most = max === null ? "no cap" : amountOf(max, unit);
+  if (used === null) return `${titleOf(limit)}: ${max === null ? most : `at most ${most}`}.`;
+  return `${titleOf(limit)}: ${amountOf(used, unit)}${max === null ? `, ${most}` : ` of ${most}`}.`;
+}

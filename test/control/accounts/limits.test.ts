@@ -1,0 +1,66 @@
+// What an account may have and has, as its token reads it from the real products and the real host.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { amountOf, bytesInWords, inSentence } from "../../../src/control/accounts/limit-words.ts";
+import { openHouse, uploadBody } from "../../fixtures/house.ts";
+import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
+
+type Limits = {
+  readonly state: string;
+  readonly left_seconds: number | null;
+  readonly limits: readonly { name: string; unit: string; max: number | null; used: number | null; message: string }[];
+  readonly differences: readonly { what: string; here: string; production: string }[];
+  readonly docs: string;
+};
+
+test("every cap and its use are told by names that stay and in words, host or no host", async () => {
+  await using directory = await temporaryDirectory("limits");
+  await using house = await openHouse({ directory: directory.path, ttlSeconds: 600 });
+  const { account } = await house.provision();
+  const token = account.apiToken;
+  const script = `/accounts/${account.id}/workers/scripts/w`;
+  const put = await house.call("PUT", script, { token, body: uploadBody("export default { fetch: () => new Response('here') };") });
+  assert.equal(put.status, 200, put.errors[0]?.message);
+  await house.call("PUT", `${script}/schedules`, { token, body: '[{"cron":"0 0 1 1 *"}]' });
+  const made = await house.call("POST", `/accounts/${account.id}/storage/kv/namespaces`, { token, body: '{"title":"one"}' });
+  assert.equal(made.status, 200, made.errors[0]?.message);
+  house.clock.advance(60_000);
+  const ask = async (): Promise<Limits> => {
+    const answer = await house.call<Limits>("GET", `/accounts/${account.id}/limits`, { token });
+    assert.equal(answer.status, 200, answer.errors[0]?.message);
+    return answer.result;
+  };
+  const told = await ask();
+  const of = (name: string, from = told) => from.limits.find((limit) => limit.name === name);
+  assert.deepEqual([told.state, told.left_seconds], ["temporary", 540]);
+  assert.deepEqual(of("workers.scripts"), { name: "workers.scripts", unit: "count", max: 20, used: 1, message: "Workers: 1 of 20." });
+  assert.equal(of("workers.cron_triggers")?.message, "Cron triggers: 1 of 5.");
+  assert.equal(of("kv.namespaces")?.used, 1);
+  assert.equal(of("account.life")?.message, "Life of the account: 60 seconds of 10 minutes.");
+  assert.equal(of("account.tokens")?.message, "Tokens that work: 1 of 1.");
+  assert.equal(of("account.disk_bytes")?.max, 100_000_000);
+  assert.ok((of("account.disk_bytes")?.used ?? 0) > 0, "the code lies on disk");
+  assert.equal(new Set(told.limits.map(({ name }) => name)).size, told.limits.length);
+  for (const { name, unit } of told.limits) {
+    assert.match(name, /^[a-z0-9_]+\.[a-z_]+$/);
+    assert.ok(["count", "bytes", "seconds", "requests"].includes(unit));
+  }
+  assert.ok(told.differences.some(({ what }) => what === "cron_triggers"));
+  house.faults.hostDown = true;
+  assert.equal(of("account.disk_bytes", await ask())?.message, "Disk: at most 95.4 MiB.");
+});
+
+test("amounts are told as a person would", () => {
+  assert.deepEqual([0, 1, 1023, 1024, 1536, 10_485_760, 107_374_182_400].map(bytesInWords), [
+    "0 bytes",
+    "1 bytes",
+    "1023 bytes",
+    "1 KiB",
+    "1.5 KiB",
+    "10 MiB",
+    "100 GiB",
+  ]);
+  assert.equal(amountOf(12_345, "count"), "12,345");
+  assert.equal(inSentence({ name: "moon.base_count", unit: "count", max: null, used: 3 }), "moon base count: 3, no cap.");
+  assert.equal(inSentence({ name: "moon.bytes", unit: "bytes", max: null, used: null }), "moon bytes: no cap.");
+});
