@@ -1,4 +1,5 @@
 // The parts of this wing, put together from plain options: main.ts hands it the settings, tests their own.
+import { join } from "node:path";
 import type { Context, Hono } from "hono";
 import { sql } from "kysely";
 import type { CapsuleControl, CapsuleHost } from "../capsule/messages.ts";
@@ -133,6 +134,8 @@ function openProducts(options: WingOptions, foundation: Foundation, require: Req
     host: options.host,
     log: options.log,
     quota: options.quota,
+    url: options.url,
+    spool: join(options.data, "spool"),
     edge: { urlOf: urlBuilder(options), domain: options.edgeDomain, hasTls: options.edgeUrl.protocol === "https:" },
     change: createChange({ store, composer }),
     outside: createOutside({ store, trail }),

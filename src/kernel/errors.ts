@@ -85,6 +85,21 @@ export const ERRORS = {
   database_exists: row(400, 7502, false, "Use that database, or choose another name."),
   database_limit: row(400, 7406, false, "Delete a database with `wrangler d1 delete`, or have a person claim the account."),
   database_input: row(400, 7400, false, "Correct the named field and send the request again."),
+  bookmark_not_found: row(404, 71470, false, "`GET …/time_travel/bookmark` takes a bookmark of what the database holds now."),
+  import_not_found: row(
+    404,
+    71471,
+    false,
+    "Look whether the rows are there: a file is imported as a whole or not at all. If not, import it again.",
+  ),
+  import_running: row(409, 71472, true, "Wait until it is done, then import the next."),
+  import_mismatch: row(400, 71473, false, "Send the MD5 of the very file as etag with the action init, then upload that file."),
+  transfer_invalid: row(
+    401,
+    71474,
+    false,
+    "Ask for a new import or export; the address that it answers works for a while, for the token that asked.",
+  ),
   query_failed: row(400, 7500, false, "Nothing of the request was kept. Correct the statement and send it again."),
   // classes of Durable Objects
   migration_out_of_step: row(

@@ -76,7 +76,7 @@ function readMasterKey(data: string, given: string | null): Buffer {
   return Buffer.from(hex, "hex");
 }
 
-export type Purpose = "assets-upload" | "challenge" | "sign-in" | "tail";
+export type Purpose = "assets-upload" | "d1-transfer" | "challenge" | "sign-in" | "tail";
 
 export type Keys = {
   /** Keyed hash for finding a secret in the database: 64 hexadecimal digits. */

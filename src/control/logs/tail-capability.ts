@@ -1,11 +1,10 @@
 // What stands in a tail's address instead of a token, since wrangler sends none there: one purpose, one tail of one
 // account, for the minute in which it is to be used, once. The tail itself knows the epoch of its token, and the guard asks.
-import { jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
 import type { Clock } from "../../kernel/clock.ts";
 import { PlatformError } from "../../kernel/errors.ts";
+import { openCapabilities } from "../keys/capabilities.ts";
 
-const PURPOSE = "tail";
 export const CONNECT_WITHIN_SECONDS = 60;
 
 const claims = z.object({ tail: z.string(), account: z.string() });
@@ -23,20 +22,13 @@ export type TailCapabilities = {
 };
 
 export function openTailCapabilities(key: Uint8Array, clock: Clock): TailCapabilities {
+  const capabilities = openCapabilities(key, clock, "tail", claims);
   return {
-    sign: (capability) =>
-      new SignJWT({ ...capability })
-        .setProtectedHeader({ alg: "HS256", typ: "JWT" })
-        .setAudience(PURPOSE)
-        .setExpirationTime(Math.ceil(clock.now() / 1000) + CONNECT_WITHIN_SECONDS)
-        .sign(key),
+    sign: (capability) => capabilities.sign(capability, (Math.ceil(clock.now() / 1000) + CONNECT_WITHIN_SECONDS) * 1000),
     verify: async (text) => {
-      try {
-        const options = { algorithms: ["HS256"], audience: PURPOSE, currentDate: new Date(clock.now()) };
-        return claims.parse((await jwtVerify(text, key, options)).payload);
-      } catch {
-        throw tailRefused();
-      }
+      const capability = await capabilities.verify(text);
+      if (capability) return capability;
+      throw tailRefused();
     },
   };
 }

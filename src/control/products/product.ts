@@ -37,6 +37,10 @@ export type ProductContext = {
   readonly host: CapsuleHost;
   readonly log: Log;
   readonly quota: QuotaSettings;
+  /** Public origin of the API. */
+  readonly url: URL;
+  /** Directory of this wing, for what is too large for memory and need not outlive the process. */
+  readonly spool: string;
   /** Where Workers answer: `label` is the part before the edge domain. */
   readonly edge: { readonly urlOf: (label: string) => string; readonly domain: string; readonly hasTls: boolean };
   /** Another product by name; undefined when this installation lacks it. */

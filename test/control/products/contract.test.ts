@@ -104,7 +104,8 @@ describe("Every product", () => {
     for (const route of routesOf(shop)) {
       const path = pathOf(route, client.id);
       const nobody = await shop.send(route.method, path);
-      const code = route.access.kind === "capability" ? "asset_session_invalid" : "unauthenticated";
+      const refusal = route.path.includes("/d1/") ? "transfer_invalid" : "asset_session_invalid";
+      const code = route.access.kind === "capability" ? refusal : "unauthenticated";
       assert.deepEqual([nobody.status, nobody.code], [401, code], route.path);
       const answer = await shop.send(route.method, path, { token: stranger.token });
       // About the token's own account, whoever's that is.

@@ -3,8 +3,9 @@
 import { z } from "zod";
 import { iso } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
-import { readJson } from "../../http/body.ts";
+import { check, readJson } from "../../http/body.ts";
 import type { Room } from "../../http/memory.ts";
+import type { Progress } from "./imports.ts";
 import { NAME_MAX, QUERY_MAX_BYTES } from "./quota.ts";
 import type { Database } from "./store.ts";
 
@@ -43,6 +44,20 @@ export const queryBody = z.union(
 );
 export type Statement = z.infer<typeof statement>;
 
+const asInput = (error: unknown): unknown =>
+  error instanceof PlatformError && error.code === "invalid_input"
+    ? new PlatformError("database_input", { message: error.message, cause: error })
+    : error;
+
+/** @throws PlatformError database_input */
+export function checkInput<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  try {
+    return check(schema, value, what);
+  } catch (error) {
+    throw asInput(error);
+  }
+}
+
 /** @throws PlatformError database_input, body_too_large */
 export async function readBody<S extends z.ZodType>(
   request: Request,
@@ -53,11 +68,58 @@ export async function readBody<S extends z.ZodType>(
   try {
     return await readJson(request, schema, maxBytes, room);
   } catch (error) {
-    if (error instanceof PlatformError && error.code === "invalid_input")
-      throw new PlatformError("database_input", { message: error.message, cause: error });
-    throw error;
+    throw asInput(error);
   }
 }
+
+const etag = z.string().regex(/^[0-9a-f]{32}$/, "must be the file's MD5: 32 hexadecimal digits in lower case");
+export const importBody = z.discriminatedUnion(
+  "action",
+  [
+    z.looseObject({ action: z.literal("init"), etag }),
+    z.looseObject({ action: z.literal("ingest"), etag, filename: z.string() }),
+    z.looseObject({ action: z.literal("poll"), current_bookmark: z.string() }),
+  ],
+  "must be init, ingest or poll",
+);
+
+const flag = z.boolean().nullish();
+export const exportBody = z.looseObject({
+  output_format: z.literal("polling", "must be polling"),
+  dump_options: z
+    .looseObject({ no_schema: flag, no_data: flag, tables: z.array(z.string().max(1_000)).max(1_000).nullish() })
+    .refine(({ no_schema, no_data }) => !(no_schema && no_data), "leaves out schema and data alike")
+    .nullish(),
+});
+
+const SERVED_BY = "keeper";
+
+/** `rows_read` is not counted. */
+export function importOnWire({ atBookmark, filename, ended }: Progress) {
+  const head = { success: true, type: "import", filename, at_bookmark: atBookmark, messages: [], errors: [] };
+  if (ended === null) return { ...head, status: "active" };
+  if (ended.status === "error") return { ...head, status: "error", errors: [ended.message], error: ended.message };
+  const { queries, rowsWritten, sizeAfter, durationMs } = ended.imported;
+  const meta = {
+    served_by: SERVED_BY,
+    duration: durationMs,
+    changes: rowsWritten,
+    changed_db: true,
+    size_after: sizeAfter,
+    rows_read: 0,
+    rows_written: rowsWritten,
+  };
+  return { ...head, status: "complete", result: { num_queries: queries, final_bookmark: ended.bookmark, meta } };
+}
+
+export const exportOnWire = (filename: string, signedUrl: string, atBookmark: string) => ({
+  success: true,
+  type: "export",
+  at_bookmark: atBookmark,
+  status: "complete",
+  messages: [],
+  result: { filename, signed_url: signedUrl },
+});
 
 export const sizes = z.object({ bytes: z.number().int().nonnegative(), tables: z.number().int().nonnegative() });
 export type Sizes = z.infer<typeof sizes>;
