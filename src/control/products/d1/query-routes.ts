@@ -33,7 +33,7 @@ export function queryRoutes(context: ProductContext, databases: Databases, keepe
   const memory = uploadMemory(QUERIES_BYTES, QUERY_MAX_BYTES);
   const remember = async (call: AccountCall, id: string): Promise<string> => {
     try {
-      const { bookmark } = await keeper.bookmark(call.account, id, "migration");
+      const { bookmark } = await keeper.bookmark(call.account, id);
       return `What the database held before this migration is bookmark ${bookmark}.`;
     } catch (error) {
       context.log.warn({ err: error, account: call.account }, "no bookmark before a migration");

@@ -8,7 +8,8 @@ import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts
 import type { ProductContext } from "../product.ts";
 import { checkInput } from "./contract.ts";
 import { databaseOf, ONE, READ, WRITE } from "./database-routes.ts";
-import { BOOKMARK, type DatabaseKeeper, type Moment } from "./keeper.ts";
+import { BOOKMARK } from "../../../capsule/bookmark.ts";
+import type { DatabaseKeeper, Moment } from "./keeper.ts";
 
 const SHOWN = 12;
 
@@ -47,7 +48,7 @@ function newestBefore(moments: readonly Moment[], atMs: number): Moment {
 async function bookmarkAt(context: ProductContext, keeper: DatabaseKeeper, call: AccountCall): Promise<Response> {
   const { id } = await databaseOf(context, call);
   const { timestamp: atMs } = checkInput(bookmarkQuery, Object.fromEntries(call.url.searchParams), "query");
-  if (atMs === undefined) return success({ bookmark: (await keeper.bookmark(call.account, id, "asked for")).bookmark });
+  if (atMs === undefined) return success({ bookmark: (await keeper.bookmark(call.account, id)).bookmark });
   const found = newestBefore(await keeper.bookmarks(call.account, id), atMs);
   const grain = `This state is of ${iso(found.atMs)}: what changed between then and ${iso(atMs)} is in no bookmark.`;
   return success({ bookmark: found.bookmark }, { messages: [grain] });

@@ -75,12 +75,12 @@ async function importAsked({ context, keeper, spool, imports, uploads }: Parts, 
   const progress = await imports.start(account, id, asked.filename, () => {
     const file = spool.find(asked.filename, id, asked.etag);
     return {
-      begin: async () => (await keeper.bookmark(account, id, "import")).bookmark,
+      begin: async () => (await keeper.bookmark(account, id)).bookmark,
       run: () =>
         context.outside(principal, "d1:import", `d1/${id}`, async () => {
           const imported = await keeper.import(account, id, context.quota.d1Bytes, file.text());
           file.drop();
-          return { imported, bookmark: (await keeper.bookmark(account, id, "imported")).bookmark };
+          return { imported, bookmark: (await keeper.bookmark(account, id)).bookmark };
         }),
     };
   });
@@ -111,7 +111,7 @@ async function exportAsked({ context, keeper, downloads }: Parts, call: AccountC
     noData: dump_options?.no_data ?? false,
     tables: dump_options?.tables ?? [],
   };
-  const { bookmark } = await keeper.bookmark(account, id, "export");
+  const { bookmark } = await keeper.bookmark(account, id);
   // What cannot be exported is told here: of an address clients report the status alone.
   (await keeper.export(account, id, { ...options, noSchema: false, noData: true })).destroy();
   const expiresAtMs = context.store.clock.now() + DOWNLOAD_SECONDS * 1000;
