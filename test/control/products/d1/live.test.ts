@@ -1,11 +1,18 @@
 // Databases that workerd itself holds, through the API and through bindings at once.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { openHouse, type House } from "../../../fixtures/house.ts";
 import { ESM, upload } from "../../../fixtures/products.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../fixtures/temporary-directory.ts";
 
 type Result = { readonly results: Record<string, unknown>[]; readonly success: boolean; readonly meta: Record<string, unknown> };
+type Poll = {
+  readonly status: string;
+  readonly at_bookmark: string;
+  readonly errors: string[];
+  readonly result?: { readonly num_queries: number; readonly meta: { readonly rows_written: number } };
+};
 type Database = { readonly uuid: string; readonly num_tables?: number; readonly file_size?: number };
 
 /** Runs what the request says against the binding and answers it, or what was thrown. */
@@ -233,6 +240,81 @@ describe("A D1 database", () => {
     }
     const dumped = await worker<{ threw: string }>("all", { sql: "PRAGMA miniflare_d1_export(?,?,?);", params: [0, 0] });
     assert.match(dumped.threw, /not authorized: SQLITE_AUTH/);
+  });
+
+  /** As a client that follows wrangler's steps. */
+  const importInto = async (database: string, sql: string): Promise<Poll> => {
+    const etag = createHash("md5").update(sql).digest("hex");
+    const path = `/d1/database/${database}/import`;
+    const { result: begun } = await api<{ filename: string; upload_url: string }>("POST", path, { action: "init", etag });
+    const put = await house.control.app.request(begun.upload_url, { method: "PUT", body: sql, headers: { host: "localhost:8787" } }, {});
+    assert.deepEqual([put.status, put.headers.get("etag")], [200, `"${etag}"`]);
+    let poll = await api<Poll>("POST", path, { action: "ingest", filename: begun.filename, etag });
+    while (poll.result.status === "active")
+      poll = await api<Poll>("POST", path, { action: "poll", current_bookmark: poll.result.at_bookmark });
+    return poll.result;
+  };
+  const exportOf = async (database: string, dump_options: unknown = {}): Promise<string> => {
+    const asked = { output_format: "polling", dump_options };
+    const { result } = await api<{ result: { signed_url: string } }>("POST", `/d1/database/${database}/export`, asked);
+    const answer = await house.control.app.request(result.result.signed_url, { headers: { host: "localhost:8787" } }, {});
+    assert.equal(answer.status, 200);
+    return answer.text();
+  };
+  const count = async (table: string, database = id) =>
+    (await query({ sql: `select count(*) as n from ${table}` }, database))[0]?.results[0]?.["n"];
+
+  test("takes in a file of SQL as a whole or not at all, beside what Workers hold open", async () => {
+    const sql = "create table i(v); insert into i values ('one;'); insert into i values (x'00ff');\n-- the end";
+    const done = await importInto(id, sql);
+    assert.equal(done.status, "complete", done.errors.join());
+    assert.deepEqual([done.result?.num_queries, done.result?.meta.rows_written], [3, 2]);
+    assert.deepEqual(await worker("all", { sql: "select count(*) as n from i" }).then((all) => (all as Result).results), [{ n: 2 }]);
+    const failed = await importInto(id, "insert into i values (1); insert into nope values (1);");
+    assert.equal(failed.status, "error");
+    assert.match(failed.errors[0] ?? "", /^no such table: nope.*\(statement 2\)/);
+    const full = await importInto(id, `insert into i values (zeroblob(5000000));`);
+    assert.match(full.errors[0] ?? "", /^Exceeded maximum DB size/);
+    assert.equal(await count("i"), 2);
+  });
+
+  test("goes out as SQL that makes the same database elsewhere", async () => {
+    const text = await exportOf(id, { tables: ["i", "users"] });
+    assert.match(text, /CREATE TABLE|create table/);
+    const { result } = await api<Database>("POST", "/d1/database", { name: "copy" });
+    // Its trigger writes into a table that was left out.
+    const done = await importInto(result.uuid, `create table log(t text); ${text}`);
+    assert.equal(done.status, "complete", done.errors.join());
+    const all = async (database: string) => (await query({ sql: "select id, name from users order by id" }, database))[0]?.results;
+    assert.deepEqual(await all(result.uuid), await all(id));
+    assert.deepEqual((await query({ sql: "select hex(v) as h from i where typeof(v) = 'blob'" }, result.uuid))[0]?.results, [
+      { h: "00FF" },
+    ]);
+    assert.doesNotMatch(await exportOf(id, { no_schema: true, tables: ["i"] }), /create table/i);
+    assert.equal((await api("DELETE", "/d1/database/copy")).status, 200);
+  });
+
+  test("goes back to a bookmark, and forward again, under the Workers that use it", async () => {
+    const time = `/d1/database/${id}/time_travel`;
+    await query({ sql: "create table v(n); insert into v values (1)" });
+    const { bookmark } = (await api<{ bookmark: string }>("GET", `${time}/bookmark`)).result;
+    await worker("all", { sql: "insert into v values (2)" });
+    const { result } = await api<{ previous_bookmark: string }>("POST", `${time}/restore?bookmark=${bookmark}`);
+    assert.deepEqual(await worker("first", { sql: "select group_concat(n) as n from v" }), { n: "1" });
+    await api("POST", `${time}/restore?bookmark=${result.previous_bookmark}`);
+    assert.deepEqual(await worker("first", { sql: "select group_concat(n) as n from v" }), { n: "1,2" });
+    const old = await api("GET", `${time}/bookmark?timestamp=2020-01-01T00:00:00Z`);
+    assert.deepEqual([old.status, old.errors[0]?.code], [404, 71_470]);
+  });
+
+  test("can be brought back to before a migration", async () => {
+    const migration = "drop table v;\nINSERT INTO d1_migrations (name)\nvalues ('0001.sql');";
+    await query({ sql: "create table d1_migrations(id integer primary key, name text)" });
+    const answer = await api("POST", `/d1/database/${id}/query`, { sql: migration });
+    const [bookmark] = /[0-9a-f-]{59}/.exec(answer.messages[0]?.message ?? "") ?? [];
+    assert.ok(bookmark, JSON.stringify(answer));
+    assert.equal((await api("POST", `/d1/database/${id}/time_travel/restore?bookmark=${bookmark}`)).status, 200);
+    assert.deepEqual([await count("v"), await count("d1_migrations")], [2, 0]);
   });
 
   test("answers neither the API nor a Worker once it is deleted", async () => {
