@@ -224,6 +224,8 @@ function listen(socketPath: string, answer: Answer, onBug: (error: unknown) => v
   rmSync(socketPath, { force: true });
   const server = createServer((incoming, outgoing) => void reply(answer, onBug, incoming, outgoing));
   server.requestTimeout = 0;
+  // A call on a connection that is just being closed for its idleness would fail.
+  server.keepAliveTimeout = 0;
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(socketPath, () => {
