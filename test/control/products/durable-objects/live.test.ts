@@ -2,6 +2,8 @@
 // names and owners change.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
@@ -159,6 +161,45 @@ describe("Durable Objects in an account's process", () => {
     assert.equal(await get("gone"), "none");
     await deploy("gone", counting("Gone", "new "), binds("Gone"), { old_tag: "2", new_tag: "3", new_sqlite_classes: ["Gone"] });
     assert.equal(await get("gone"), "new 1");
+  });
+
+  test("what a deleted class kept leaves the disk, and what others keep stays", async () => {
+    const other = await tenantOfHouse(house);
+    const state = join(directory.path, "data", "accounts", other.id, "state", "objects");
+    const metadata = { bindings: binds("Gone"), migrations: { new_tag: "1", new_sqlite_classes: ["Gone", "Kept"] } };
+    const code = `${counting("Gone")} export class Kept extends Gone {}`;
+    await other.deploy("app", code, { metadata });
+    await other.deploy("user", CALLING, { metadata: { bindings: binds("Kept", { script_name: "app" }) } });
+    const ask = async (worker: string): Promise<string> => (await house.edge(`${worker}--${other.subdomain}`)).body;
+    assert.deepEqual([await ask("app"), await ask("user")], ["1", "by another 1"]);
+    const before = readdirSync(state);
+    assert.equal(before.length, 2);
+    const kept = code
+      .replace("export class Gone", "class Gone")
+      .replace(/export default[^]*?};/, "export default { fetch: () => new Response('none') };");
+    const migrations = { old_tag: "1", new_tag: "2", deleted_classes: ["Gone"] };
+    await other.deploy("app", kept, { metadata: { bindings: [], migrations } });
+    assert.deepEqual([await ask("app"), await ask("user")], ["none", "by another 2"]);
+    await awaitUntil(() => readdirSync(state).length === 1, { what: "the deleted class's files are gone" });
+  });
+
+  test("objects with stored data are listed, page by page, while they run", async () => {
+    const other = await tenantOfHouse(house);
+    const metadata = { bindings: binds("Listed"), migrations: { new_tag: "1", new_sqlite_classes: ["Listed"] } };
+    await other.deploy("app", counting("Listed"), { metadata });
+    for (const path of ["/a", "/b", "/c"]) await house.edge(`app--${other.subdomain}`, path);
+    const path = `/accounts/${other.id}/workers/durable_objects/namespaces`;
+    const [namespace] = (await other.call<{ id: string }[]>("GET", path)).result;
+    const list = async (query: string): Promise<string[]> => {
+      const answer = await other.call<{ id: string; hasStoredData: boolean }[]>("GET", `${path}/${namespace?.id}/objects${query}`);
+      assert.equal(answer.status, 200, answer.message);
+      assert.ok(answer.result.every(({ hasStoredData }) => hasStoredData));
+      return answer.result.map(({ id }) => id);
+    };
+    const all = await list("");
+    assert.equal(all.length, 3);
+    assert.deepEqual(await list("?limit=2"), all.slice(0, 2));
+    assert.deepEqual(await list(`?limit=2&cursor=${all[1]}`), all.slice(2));
   });
 
   test("an upload that is refused leaves the objects as they were", async () => {
