@@ -17,7 +17,18 @@ const hash = z.string().regex(SHA256_HEX);
 const serviceId = z.string().regex(/^[a-z][a-z0-9-]{0,79}$/);
 
 /** Modules of ours that services of a spec may run: files in `host/capsules/workerd/runtime/`. */
-export const RUNTIME_MODULES = ["absent-service", "analytics", "cache", "d1", "d1-statements", "kv"] as const;
+export const RUNTIME_MODULES = [
+  "absent-service",
+  "analytics",
+  "cache",
+  "d1",
+  "d1-statements",
+  "kv",
+  "rate-limits",
+  "secrets-store",
+] as const;
+
+export type RuntimeModule = (typeof RUNTIME_MODULES)[number];
 
 /** The bytes of a module: uploaded ones by hash in `code/`, ours by key, workerd's own by name in its binary. */
 const source = z.union([

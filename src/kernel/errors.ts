@@ -150,6 +150,10 @@ export const ERRORS = {
     false,
     "List the account's namespaces with `wrangler kv namespace list`, or remove the id from the configuration: a namespace is made then.",
   ),
+  // secrets stores
+  secret_store_not_found: row(404, 71447, false, "List the account's stores with GET secrets_store/stores and use one of their ids."),
+  store_secret_not_found: row(404, 71448, false, "List the store's secrets and use one of their ids."),
+  store_name_taken: row(400, 71449, false, "Choose another name, or use the one that is there."),
   // the claim
   claim_unknown: row(404, 71431, false, "Open the link exactly as the agent printed it."),
   claim_taken: row(409, 71432, false, "The account has an owner. If that is you, sign in; if not, ask whoever sent the link."),

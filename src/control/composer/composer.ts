@@ -2,9 +2,9 @@
 // changed, in the transaction of the change; what was committed is then applied.
 import { createHash } from "node:crypto";
 import type { CapsuleHost } from "../../capsule/messages.ts";
-import type { CapsuleLimits, CapsuleSpec } from "../../capsule/spec.ts";
+import type { CapsuleLimits, CapsuleSpec, Service } from "../../capsule/spec.ts";
 import type { AccountId } from "../../kernel/ids.ts";
-import type { Product } from "../products/product.ts";
+import type { Composition, Product } from "../products/product.ts";
 import type { Account, Tx } from "../store/store.ts";
 
 export type Composer = {
@@ -25,9 +25,19 @@ const digestOf = (spec: CapsuleSpec): string =>
     .update(JSON.stringify({ ...spec, generation: 0 }))
     .digest("hex");
 
+/** The services, and those of ours that they bind. */
+function withBound(services: readonly Service[], products: readonly Product[]): Service[] {
+  const bound = new Set(
+    services.flatMap((service) =>
+      service.kind === "worker" ? service.bindings.flatMap((one) => (one.kind === "service" ? [one.service] : [])) : [],
+    ),
+  );
+  return [...services, ...products.flatMap(({ servicesIfBound = [] }) => servicesIfBound.filter(({ id }) => bound.has(id)))];
+}
+
 export function createComposer({ products, host, limits }: ComposerOptions): Composer {
   const compose = async (tx: Tx, account: Account): Promise<CapsuleSpec> => {
-    const parts = [];
+    const parts: Composition[] = [];
     for (const product of products) parts.push(await product.compose(tx, account));
     return {
       account: account.id,
@@ -39,7 +49,10 @@ export function createComposer({ products, host, limits }: ComposerOptions): Com
       units: [
         {
           id: "main",
-          services: parts.flatMap((part) => part.services),
+          services: withBound(
+            parts.flatMap((part) => part.services),
+            products,
+          ),
           fronts: parts.flatMap((part) => part.fronts),
           ingress: parts.flatMap((part) => part.ingress),
         },

@@ -2,8 +2,8 @@
 // another it asks for by name through `context.product`.
 import type { Kysely } from "kysely";
 import type { z } from "zod";
-import type { Binding, ObjectNamespace, Service, StateKept, Unit, WorkerService } from "../../capsule/spec.ts";
 import type { ScheduledCall } from "../../capsule/calls.ts";
+import type { Binding, ObjectNamespace, RuntimeModule, Service, StateKept, Unit, WorkerService } from "../../capsule/spec.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
@@ -246,6 +246,8 @@ export type Product = {
   readonly limits?: (db: Kysely<Schema>, account: Account) => Promise<readonly Limit[]>;
   /** Names of the Workers that bind the resource. */
   referencedBy(tx: Tx, account: AccountId, resource: Found): Promise<string[]>;
+  /** Services of ours that the account's process has only while a Worker binds them. */
+  readonly servicesIfBound?: readonly Service[];
   /** Services that the account's process needs for this product. */
   compose(tx: Tx, account: Account): Promise<Composition>;
   /** Hashes of the static files that the product's resources hold; absent where a product holds none. */
@@ -267,6 +269,17 @@ export const noWorker = (script: string): PlatformError =>
   new PlatformError("worker_not_found", { message: `This Worker does not exist on this account: ${JSON.stringify(script.slice(0, 80))}.` });
 
 export const NOTHING: Composition = { services: [], fronts: [], ingress: [], keep: { code: [], assets: [] } };
+
+/** A service of one module of ours, for the bindings of a product. @param key names the service and its module */
+export const ownService = (key: RuntimeModule): Service => ({
+  kind: "worker",
+  id: key,
+  origin: null,
+  code: { format: "modules", modules: [{ name: `${key}.js`, kind: "esm", source: { runtime: key } }] },
+  compatibilityDate: "2026-01-01",
+  compatibilityFlags: [],
+  bindings: [],
+});
 
 type Asked = readonly [Method, `/accounts/:account${string}`, Action];
 

@@ -7,6 +7,8 @@ import { createKv } from "./kv/index.ts";
 import type { BindingKind, Product, ProductContext } from "./product.ts";
 import { createQueues } from "./queues/index.ts";
 import { createR2 } from "./r2/index.ts";
+import { createRateLimits } from "./rate-limits/index.ts";
+import { createSecretsStore } from "./secrets-store/index.ts";
 import { createWorkers } from "./workers/index.ts";
 
 /** @param given everything but what products learn of each other, which is made here */
@@ -28,6 +30,7 @@ export function createProducts(given: Omit<ProductContext, "product" | "bindingK
     createQueues(),
     createR2(),
   );
+  products.push(createRateLimits(), createSecretsStore(context));
   for (const { bindings = [] } of products) for (const kind of bindings) kinds.set(kind.type, kind);
   return products;
 }

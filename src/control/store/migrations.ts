@@ -10,6 +10,7 @@ import { kvMigration } from "./migrations/0006-kv.ts";
 import { d1Migration } from "./migrations/0007-d1.ts";
 import { objectsMigration } from "./migrations/0008-objects.ts";
 import { wakesMigration } from "./migrations/0009-wakes.ts";
+import { secretsStoreMigration } from "./migrations/0010-secrets-store.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -23,5 +24,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0007-d1": d1Migration,
     "0008-objects": objectsMigration,
     "0009-wakes": wakesMigration,
+    "0010-secrets-store": secretsStoreMigration(dialect),
   };
 }

@@ -262,6 +262,21 @@ export type WakeTable = {
   next_at: number;
 };
 
+export type SecretStoreTable = { id: string; account_id: AccountId; name: string; created_at: number; modified_at: number };
+
+export type SecretTable = {
+  id: string;
+  account_id: AccountId;
+  store_id: string;
+  name: string;
+  /** JSON: string[]. */
+  scopes: string;
+  /** JSON: value and comment. */
+  sealed: Sealed;
+  created_at: number;
+  modified_at: number;
+};
+
 export type Schema = {
   accounts: AccountTable;
   tokens: TokenTable;
@@ -283,4 +298,6 @@ export type Schema = {
   object_namespaces: ObjectNamespaceTable;
   worker_crons: WorkerCronTable;
   wakes: WakeTable;
+  secret_stores: SecretStoreTable;
+  secrets: SecretTable;
 };

@@ -19,6 +19,7 @@ const FILLED = {
   namespace: "k",
   key: "y",
   queue: "q",
+  store: "t",
 } as const;
 
 /** The path with every parameter given. */
@@ -78,6 +79,10 @@ async function fill(client: Client): Promise<void> {
   assert.equal(objects.status, 200, objects.message);
   const crons = await client.call("PUT", "/workers/scripts/app/schedules", { json: [{ cron: "0 0 1 1 *" }] });
   assert.equal(crons.status, 200, crons.message);
+  const store = await client.call("POST", "/secrets_store/stores", { json: { name: "app" } });
+  assert.equal(store.status, 200, store.message);
+  const json = [{ name: "app", value: "x", scopes: ["workers"] }];
+  assert.equal((await client.call("POST", `/secrets_store/stores/${store.result.id}/secrets`, { json })).status, 200);
 }
 
 describe("Every product", () => {
@@ -184,6 +189,8 @@ onBothDatabases("Every product", {
       "d1_databases",
       "object_namespaces",
       "worker_crons",
+      "secret_stores",
+      "secrets",
     ] as const;
     const rows = async (account: string): Promise<number> => {
       let count = 0;

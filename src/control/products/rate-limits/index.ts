@@ -1,0 +1,16 @@
+// Rate limits: a binding alone, which names what is counted and how much of it may be; nothing of it is a row.
+import { NOTHING, ownService, type Product } from "../product.ts";
+import { rateLimitBinding, SERVICE } from "./binding.ts";
+
+export function createRateLimits(): Product {
+  return {
+    name: "rate-limits",
+    routes: [],
+    resolve: () => Promise.resolve(null),
+    bindings: [rateLimitBinding],
+    servicesIfBound: [ownService(SERVICE)],
+    referencedBy: () => Promise.resolve([]),
+    compose: () => Promise.resolve(NOTHING),
+    teardown: () => Promise.resolve({ removed: 0 }),
+  };
+}

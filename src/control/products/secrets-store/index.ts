@@ -1,0 +1,28 @@
+// Secrets stores: secrets of the account, which its Workers bind by name and the API never tells.
+import { NOTHING, ownService, type Product, type ProductContext } from "../product.ts";
+import { secretBinding, SERVICE } from "./binding.ts";
+import { SECRETS_MAX, STORES_MAX } from "./quota.ts";
+import { secretsStoreRoutes } from "./routes.ts";
+import { listSecrets, listStores } from "./store.ts";
+import { teardownSecretsStore } from "./teardown.ts";
+
+export function createSecretsStore(context: ProductContext): Product {
+  return {
+    name: "secrets-store",
+    routes: secretsStoreRoutes(context),
+    resolve: async (tx, account, idOrName) => {
+      const found = (await listStores(tx, account)).find(({ id, name }) => id === idOrName || name === idOrName);
+      return found ? { id: found.id, name: found.name } : null;
+    },
+    bindings: [secretBinding(context.keys)],
+    servicesIfBound: [ownService(SERVICE)],
+    limits: async (db, { id }) => [
+      { name: "secrets_store.stores", unit: "count", max: STORES_MAX, used: (await listStores(db, id)).length },
+      { name: "secrets_store.secrets", unit: "count", max: SECRETS_MAX, used: (await listSecrets(db, context.keys, id)).length },
+    ],
+    // Which Workers bind a secret, their versions alone know.
+    referencedBy: () => Promise.resolve([]),
+    compose: () => Promise.resolve(NOTHING),
+    teardown: teardownSecretsStore,
+  };
+}
