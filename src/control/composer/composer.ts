@@ -2,9 +2,9 @@
 // changed, in the transaction of the change; what was committed is then applied.
 import { createHash } from "node:crypto";
 import type { CapsuleHost } from "../../capsule/messages.ts";
-import type { CapsuleLimits, CapsuleSpec, Service } from "../../capsule/spec.ts";
+import type { CapsuleLimits, CapsuleSpec } from "../../capsule/spec.ts";
 import type { AccountId } from "../../kernel/ids.ts";
-import type { Composition, Product } from "../products/product.ts";
+import type { Product } from "../products/product.ts";
 import type { Account, Tx } from "../store/store.ts";
 
 export type Composer = {
@@ -25,19 +25,9 @@ const digestOf = (spec: CapsuleSpec): string =>
     .update(JSON.stringify({ ...spec, generation: 0 }))
     .digest("hex");
 
-/** The services, and those of ours that they bind. */
-function withBound(services: readonly Service[], products: readonly Product[]): Service[] {
-  const bound = new Set(
-    services.flatMap((service) =>
-      service.kind === "worker" ? service.bindings.flatMap((one) => (one.kind === "service" ? [one.service] : [])) : [],
-    ),
-  );
-  return [...services, ...products.flatMap(({ servicesIfBound = [] }) => servicesIfBound.filter(({ id }) => bound.has(id)))];
-}
-
 export function createComposer({ products, host, limits }: ComposerOptions): Composer {
   const compose = async (tx: Tx, account: Account): Promise<CapsuleSpec> => {
-    const parts: Composition[] = [];
+    const parts = [];
     for (const product of products) parts.push(await product.compose(tx, account));
     return {
       account: account.id,
@@ -49,10 +39,7 @@ export function createComposer({ products, host, limits }: ComposerOptions): Com
       units: [
         {
           id: "main",
-          services: withBound(
-            parts.flatMap((part) => part.services),
-            products,
-          ),
+          services: parts.flatMap((part) => part.services),
           fronts: parts.flatMap((part) => part.fronts),
           ingress: parts.flatMap((part) => part.ingress),
         },

@@ -246,8 +246,6 @@ export type Product = {
   readonly limits?: (db: Kysely<Schema>, account: Account) => Promise<readonly Limit[]>;
   /** Names of the Workers that bind the resource. */
   referencedBy(tx: Tx, account: AccountId, resource: Found): Promise<string[]>;
-  /** Services of ours that the account's process has only while a Worker binds them. */
-  readonly servicesIfBound?: readonly Service[];
   /** Services that the account's process needs for this product. */
   compose(tx: Tx, account: Account): Promise<Composition>;
   /** Hashes of the static files that the product's resources hold; absent where a product holds none. */
@@ -271,7 +269,7 @@ export const noWorker = (script: string): PlatformError =>
 export const NOTHING: Composition = { services: [], fronts: [], ingress: [], keep: { code: [], assets: [] } };
 
 /** A service of one module of ours, for the bindings of a product. @param key names the service and its module */
-export const ownService = (key: RuntimeModule): Service => ({
+export const ownService = (key: RuntimeModule): WorkerService => ({
   kind: "worker",
   id: key,
   origin: null,

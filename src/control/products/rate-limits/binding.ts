@@ -1,9 +1,9 @@
 // The binding `ratelimit`: so many uses of a key in a window of 10 or 60 seconds. Bindings of the account with one
 // namespace_id and period share their counts, each with its own limit.
 import { z } from "zod";
-import type { BindingKind } from "../product.ts";
+import { ownService, type BindingKind } from "../product.ts";
 
-export const SERVICE = "rate-limits";
+const SERVICE = "rate-limits";
 const LIMIT_MAX = 1_000_000_000;
 
 const fields = z.object({
@@ -25,5 +25,6 @@ export const rateLimitBinding: BindingKind = {
       const { namespace_id: namespace, simple } = fields.parse(given);
       return { kind: "service", service: SERVICE, entrypoint: "RateLimit", props: JSON.stringify({ namespace, ...simple }) };
     }),
+  services: [ownService(SERVICE)],
   describe: () => "The rate limit",
 };

@@ -1,6 +1,6 @@
 // Rate limits: a binding alone, which names what is counted and how much of it may be; nothing of it is a row.
-import { NOTHING, ownService, type Product } from "../product.ts";
-import { rateLimitBinding, SERVICE } from "./binding.ts";
+import { NOTHING, type Product } from "../product.ts";
+import { rateLimitBinding } from "./binding.ts";
 
 export function createRateLimits(): Product {
   return {
@@ -8,7 +8,6 @@ export function createRateLimits(): Product {
     routes: [],
     resolve: () => Promise.resolve(null),
     bindings: [rateLimitBinding],
-    servicesIfBound: [ownService(SERVICE)],
     referencedBy: () => Promise.resolve([]),
     compose: () => Promise.resolve(NOTHING),
     teardown: () => Promise.resolve({ removed: 0 }),

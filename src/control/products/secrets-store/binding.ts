@@ -3,10 +3,10 @@
 import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { Keys } from "../../keys/keys.ts";
-import type { BindingKind } from "../product.ts";
+import { ownService, type BindingKind } from "../product.ts";
 import { listSecrets } from "./store.ts";
 
-export const SERVICE = "secrets-store";
+const SERVICE = "secrets-store";
 
 const fields = z.object({ store_id: z.string().min(1).max(200), secret_name: z.string().min(1).max(255) });
 
@@ -42,6 +42,7 @@ export function secretBinding(keys: Keys): BindingKind {
         return { kind: "service", service: SERVICE, entrypoint: "Secret", props: JSON.stringify({ name, value: found?.value }) };
       };
     },
+    services: [ownService(SERVICE)],
     describe: (given) => `The secret ${shown(fields.parse(given).secret_name)}`,
   };
 }

@@ -1,6 +1,6 @@
 // Secrets stores: secrets of the account, which its Workers bind by name and the API never tells.
-import { NOTHING, ownService, type Product, type ProductContext } from "../product.ts";
-import { secretBinding, SERVICE } from "./binding.ts";
+import { NOTHING, type Product, type ProductContext } from "../product.ts";
+import { secretBinding } from "./binding.ts";
 import { SECRETS_MAX, STORES_MAX } from "./quota.ts";
 import { secretsStoreRoutes } from "./routes.ts";
 import { listSecrets, listStores } from "./store.ts";
@@ -15,7 +15,6 @@ export function createSecretsStore(context: ProductContext): Product {
       return found ? { id: found.id, name: found.name } : null;
     },
     bindings: [secretBinding(context.keys)],
-    servicesIfBound: [ownService(SERVICE)],
     limits: async (db, { id }) => [
       { name: "secrets_store.stores", unit: "count", max: STORES_MAX, used: (await listStores(db, id)).length },
       { name: "secrets_store.secrets", unit: "count", max: SECRETS_MAX, used: (await listSecrets(db, context.keys, id)).length },
