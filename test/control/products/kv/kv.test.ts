@@ -163,6 +163,34 @@ onBothDatabases("KV", {
     assert.equal((await deploy(call(await shop.issue(client, one)), "w", bound(id))).status, 200);
   },
 
+  "take no write of an account that is suspended or has ended, before any byte goes to the process": async (bench) => {
+    const shop = openShop(bench);
+    const client = await shop.client();
+    const id = await create(client, "one");
+    shop.host.call = () => Promise.reject(new Error("the process was asked"));
+    const at = `${NAMESPACES}/${id}`;
+    const writes: readonly [method: string, path: string, sent: Sent][] = [
+      ["PUT", `${at}/values/k`, { body: "x" }],
+      ["DELETE", `${at}/values/k`, {}],
+      ["PUT", `${at}/bulk`, { json: [{ key: "k", value: "x" }] }],
+      ["POST", `${at}/bulk/delete`, { json: ["k"] }],
+      ["PUT", at, { json: { title: "two" } }],
+      ["POST", NAMESPACES, { json: { title: "two" } }],
+      ["DELETE", at, {}],
+    ];
+    const account = bench.store.db.updateTable("accounts").where("id", "=", client.id);
+    await account.set({ suspended_at: bench.clock.now(), suspended_by: "operator", suspended_reason: "a test" }).execute();
+    for (const [method, path, sent] of writes) {
+      const answer = await client.call(method, path, sent);
+      assert.deepEqual([answer.status, answer.code], [403, "account_suspended"], `${method} ${path}`);
+    }
+    await account.set({ suspended_at: null, suspended_by: null, suspended_reason: null }).execute();
+    bench.clock.advance(3_600_000);
+    for (const [method, path, sent] of [...writes, ["GET", `${at}/values/k`, {}], ["GET", NAMESPACES, {}]] as const) {
+      assert.equal((await client.call(method, path, sent)).status, 401, `${method} ${path}`);
+    }
+  },
+
   "keep the row of a deleted one, unseen, until its data is purged": async (bench) => {
     const shop = openShop(bench);
     const client = await shop.client();
