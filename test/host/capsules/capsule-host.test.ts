@@ -1,5 +1,6 @@
 // Control's calls through the door, on a real socket with real workerd behind it.
 import assert from "node:assert/strict";
+import { request, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
@@ -31,6 +32,19 @@ async function door(b: Bench): Promise<{ host: CapsuleHost } & AsyncDisposable> 
 }
 
 describe("a capsule host", () => {
+  test("never gives an idle connection up, as control may just be about to write into it", async () => {
+    await using b = await bench();
+    await using d = await door(b);
+    await d.host.status();
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      request({ socketPath: join(b.directory, "host.sock"), path: "/status", method: "POST" }, resolve)
+        .once("error", reject)
+        .end("null");
+    });
+    answer.resume();
+    assert.deepEqual([answer.headers.connection, answer.headers["keep-alive"]], ["keep-alive", undefined]);
+  });
+
   test("takes an account from its first file to its last trace", async () => {
     await using b = await bench();
     await using d = await door(b);
