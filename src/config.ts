@@ -40,7 +40,7 @@ export const SETTINGS = {
   d1Bytes: setting("MAYFLY_D1_BYTES", "100000000", "bytes", "largest D1 database"),
   objectNamespaces: setting("MAYFLY_OBJECT_NAMESPACES", "20", "namespaces", "of Durable Objects of a temporary account"),
   capsuleMemoryBytes: setting("MAYFLY_CAPSULE_MEMORY_BYTES", "268435456", "bytes", "memory of one account's process"),
-  capsuleDiskBytes: setting("MAYFLY_CAPSULE_DISK_BYTES", "1073741824", "bytes", "disk of one account"),
+  capsuleDiskBytes: setting("MAYFLY_CAPSULE_DISK_BYTES", "6442450944", "bytes", "disk of one account"),
   capsulesHot: setting("MAYFLY_CAPSULES_HOT", "200", "processes", "that may run at once; the least recently used is stopped first"),
   memoryReserveBytes: setting(
     "MAYFLY_MEMORY_RESERVE_BYTES",
