@@ -13,7 +13,7 @@ import type { Room } from "../../http/memory.ts";
 import type { AccountCall } from "../../http/routes.ts";
 import type { Tx } from "../../store/store.ts";
 import type { ObjectPlan, ProductContext } from "../product.ts";
-import { assetServiceConfig } from "./asset-config.ts";
+import { assetServiceConfig } from "./asset-config/config.ts";
 import { checkEntrypoint, checkResources, resolveBindings } from "./bindings.ts";
 import { composeWorker, resourceComposer } from "./compose.ts";
 import { checkBindings, checkUpload, invalidUpload, uploadMetadata, type SentBinding, type UploadMetadata } from "./contract.ts";
@@ -139,12 +139,13 @@ async function standing(context: ProductContext, db: Tx | typeof context.store.d
 
 function assetsOf(sent: Sent, latest: Version | undefined): VersionAssets | null {
   const { assets: asked, keep_assets: keep } = sent.metadata;
-  const config = asked?.config ? assetServiceConfig(asked.config) : null;
-  if (sent.assetFiles) return { files: sent.assetFiles, config: config ?? assetServiceConfig({}) };
+  const files = sent.assetFiles;
+  if (files) return { files, config: assetServiceConfig(asked?.config ?? {}, files) };
   if (!keep) return null;
   if (!latest?.assets)
     throw invalidUpload("metadata.keep_assets: the Worker's latest version has no assets.", "Upload the files and send their token.");
-  return { files: latest.assets.files, config: config ?? latest.assets.config };
+  const kept = latest.assets;
+  return { files: kept.files, config: asked?.config ? assetServiceConfig(asked.config, kept.files) : kept.config };
 }
 
 /** The bindings, assets and Durable Objects that the version gets, as the rows stand. */
