@@ -69,6 +69,8 @@ export type Lease = Disposable & {
   /** Unix socket of the Worker version that answers for the label, reached through `pool`. */
   readonly socketPath: string;
   readonly pool: CapsulePool;
+  /** By which the process's asset services mark the files that they answer with; see file-mark.ts. */
+  readonly fileMark: string;
   /** Aborts when the account ends, is suspended or its process was killed: cut everything at once. */
   readonly ended: AbortSignal;
   /** Aborts when the process is about to be replaced or stopped: cut WebSockets, let requests finish. */

@@ -8,6 +8,7 @@ import type { AccountId } from "../../kernel/ids.ts";
 import type { Capsules, InnerDoor, Passed } from "../contract.ts";
 import { clientAddresses } from "../../kernel/client-address.ts";
 import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
+import { Compressor } from "./files/compressor.ts";
 import { newRay, readRequestHeaders, requestHead, state } from "./headers.ts";
 import { readHost } from "./host-name.ts";
 import { hasBody } from "./linger.ts";
@@ -28,6 +29,8 @@ export type EdgeOptions = {
   /** The socket option `forwardedProtoHeader` of the capsules, lower case; workerd takes it off, so one of our own leaves X-Forwarded-Proto to the Worker. */
   readonly forwardedProtoHeader: string;
   readonly log: Log;
+  /** Of static files; one of its own by default. */
+  readonly compressor?: Compressor;
   /** Connections at once; further ones are closed. */
   readonly maxConnections?: number;
   /** Called once per request; 0 is the status of one that got no answer. */
@@ -101,6 +104,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const done = options.onDone ?? (() => {});
   const exchange: ExchangeOptions = {
     capsules: options.capsules,
+    compressor: options.compressor ?? new Compressor(),
     log: options.log,
     onDone: done,
     onRetry: options.onRetry ?? (() => {}),

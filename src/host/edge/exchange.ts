@@ -5,10 +5,12 @@ import type { Socket } from "node:net";
 import type { Log } from "../../kernel/log.ts";
 import type { Answerer, Capsules, Choice, Concern, Lease, Passed } from "../contract.ts";
 import { onAbort } from "./cut.ts";
+import { answerFile, type Outlet } from "./files/answers.ts";
+import type { Compressor } from "./files/compressor.ts";
 import { responseHeaders } from "./headers.ts";
 import { endOnceRead } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
-import type { Connection, Receiver, UpstreamFailure } from "./pool.ts";
+import type { Connection, UpstreamFailure } from "./pool.ts";
 import type { ResponseHead } from "./response-parser.ts";
 import { joinSockets } from "./tunnel.ts";
 import { MAX_UNTAKEN_WRITES } from "./untaken.ts";
@@ -19,6 +21,7 @@ export type Outcome = "proxied" | "page" | "cut" | "upgraded";
 
 export type ExchangeOptions = {
   readonly capsules: Capsules;
+  readonly compressor: Compressor;
   readonly log: Log;
   /** @param status 0 when nothing was sent */
   readonly onDone: (outcome: Outcome, status: number, durationMs: number) => void;
@@ -52,7 +55,7 @@ function destroyThis(this: ServerResponse): void {
   this.destroy();
 }
 
-export class Exchange implements Receiver {
+export class Exchange implements Outlet {
   readonly #options: ExchangeOptions;
   readonly #asked: Asked;
   readonly #incoming: IncomingMessage;
@@ -168,11 +171,31 @@ export class Exchange implements Receiver {
   head(response: ResponseHead): void {
     this.#answered = true;
     this.#outcome = "proxied";
-    this.#length = response.length;
     const { host, ray } = this.#asked;
-    const headers = responseHeaders(response.raw, response.connection, host, ray);
+    const { flat, fileMark } = responseHeaders(response.raw, response.connection, host, ray);
+    const headers = fileMark === undefined ? flat : this.#file(response, flat, fileMark);
+    if (headers !== null) this.answer(response.status, response.reason, headers, response.length);
+  }
+
+  #file(response: ResponseHead, flat: string[], mark: string): string[] | null {
+    const [lease, connection] = [this.#lease, this.#connection];
+    if (lease === undefined || connection === undefined) return flat;
+    const parts = { outlet: this, connection, compressor: this.#options.compressor };
+    return answerFile(parts, lease, this.#incoming, response, flat, mark);
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  onOver(forget: () => void): void {
+    this.#forget.push(forget);
+  }
+
+  answer(status: number, reason: string, headers: string[], length: number | null): void {
+    this.#length = length;
     try {
-      this.#outgoing.writeHead(response.status, response.reason, headers);
+      this.#outgoing.writeHead(status, reason, headers);
     } catch (error) {
       // Node has the last word on what a head can hold.
       this.#options.log.warn({ err: error, account: this.#lease?.account }, "a Worker's response cannot be passed on");
@@ -189,6 +212,12 @@ export class Exchange implements Receiver {
     }
     this.#flowing = true;
     (this.#pieces ??= []).push(bytes);
+  }
+
+  whole(bytes: Buffer): void {
+    if (bytes.length <= MAX_ONE_WRITE_BYTES) this.body(bytes);
+    else this.#outgoing.write(bytes);
+    this.finish();
   }
 
   /** Writes what one read brought at once: a Worker is free to make thousands of chunks of it. @returns false to hold the rest back */
@@ -224,6 +253,11 @@ export class Exchange implements Receiver {
 
   ended(): void {
     this.#connection = undefined;
+    this.finish();
+  }
+
+  finish(): void {
+    if (this.#whole) return;
     this.#flowing = true;
     this.#whole = true;
     this.#end = "answered";
@@ -243,7 +277,7 @@ export class Exchange implements Receiver {
     this.#answered = true;
     this.#end = "answered";
     this.#outcome = "upgraded";
-    const flat = responseHeaders(head.raw, undefined, host, ray);
+    const { flat } = responseHeaders(head.raw, undefined, host, ray);
     let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`;
     for (let i = 0; i < flat.length; i += 2) text += `${flat[i]}: ${flat[i + 1]}\r\n`;
     this.#outgoing.detachSocket(upgrade.socket);

@@ -3,6 +3,7 @@
 import { randomFillSync } from "node:crypto";
 import type { Choice } from "../contract.ts";
 import { FIELD_LINES } from "./field-lines.ts";
+import { FILE_MARK } from "../file-mark.ts";
 import { HOP_BY_HOP } from "../hop-by-hop.ts";
 
 /** What the platform says about a request, in place of whatever the caller wrote. */
@@ -122,20 +123,32 @@ export function cookieStaysHome(cookie: string, host: string): boolean {
     });
 }
 
-/** A Worker's response headers as the caller gets them: flat, with our CF-Ray. */
-export function responseHeaders(raw: readonly string[], connection: string | undefined, host: string, ray: string): string[] {
+export type ResponseHeaders = {
+  /** Name, value, name, value, … */
+  readonly flat: string[];
+  /** By which the asset service tells that a response is a file; the caller never sees it. */
+  readonly fileMark: string | undefined;
+};
+
+/** A Worker's response headers as the caller gets them, with our CF-Ray. */
+export function responseHeaders(raw: readonly string[], connection: string | undefined, host: string, ray: string): ResponseHeaders {
   const declared = declaredHops(connection);
   const flat: string[] = [];
+  let fileMark: string | undefined;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
     const lower = name.toLowerCase();
     if (FORBIDDEN_RESPONSE.has(lower) || (declared?.has(lower) === true && lower !== "content-length")) continue;
-    if (lower.startsWith("mayfly-") || (lower === "set-cookie" && !cookieStaysHome(value, host))) continue;
+    if (lower.startsWith("mayfly-")) {
+      if (lower === FILE_MARK) fileMark = fileMark === undefined ? value : `${fileMark}, ${value}`;
+      continue;
+    }
+    if (lower === "set-cookie" && !cookieStaysHome(value, host)) continue;
     flat.push(name, value);
   }
   flat.push("CF-Ray", ray);
-  return flat;
+  return { flat, fileMark };
 }
 
 const pool = Buffer.alloc(8192);

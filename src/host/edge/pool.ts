@@ -124,6 +124,11 @@ export class Connection {
     if (this.#connected) receiver.connected();
   }
 
+  /** From now on somebody else hears of the response. */
+  handTo(receiver: Receiver): void {
+    this.#receiver = receiver;
+  }
+
   /** Lets out what was written since the head: one packet where it is small. */
   uncork(): void {
     this.#socket.uncork();

@@ -11,6 +11,8 @@ import { createLog } from "../../../src/kernel/log.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./running-workerd.ts";
 
 export const DOMAIN = "mayfly.localhost";
+/** Of every lease. */
+export const FILE_MARK_OF_TESTS = "0123456789abcdef0123456789abcdef";
 
 export type FakeCapsules = Capsules & {
   /** What each label answers instead of the Worker. */
@@ -55,6 +57,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         cpuMs: () => null,
         socketPath,
         pool,
+        fileMark: FILE_MARK_OF_TESTS,
         ended: ended.signal,
         replaced: replaced.signal,
         [Symbol.dispose]: dispose,

@@ -9,6 +9,7 @@ import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { EgressFactory, Exit, Journal, LaunchRequest, Lease, Listening, Mouth, Origin, Sandbox, Sandboxed } from "../../contract.ts";
 import { CapsulePool } from "../../edge/pool.ts";
+import { newFileMark } from "../../file-mark.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
 import { eraseSocketDirectories, makeSocketDirectories, ping, socketDirectories, takeSockets, type SocketDirectories } from "./doors.ts";
 import { Meter } from "./meter.ts";
@@ -49,7 +50,7 @@ export type RunParts = {
 type Opened = {
   readonly process: Sandboxed;
   readonly egress: AsyncDisposable;
-  readonly prepared: Pick<Prepared, "directories" | "tidy">;
+  readonly prepared: Pick<Prepared, "directories" | "fileMark" | "tidy">;
   /** Service id → file name. */
   readonly sockets: ReadonlyMap<string, string>;
   readonly clock: Clock;
@@ -69,6 +70,7 @@ export class Run {
   readonly #replaced = new AbortController();
   readonly #clock: Clock;
   readonly #origins: ReadonlyMap<string, Origin>;
+  readonly #fileMark: string;
   readonly #meter: Meter;
   #listening: Listening | null = null;
   #leases = 0;
@@ -83,6 +85,7 @@ export class Run {
     this.process = opened.process;
     this.#clock = opened.clock;
     this.#origins = originsOf(spec);
+    this.#fileMark = opened.prepared.fileMark;
     this.#meter = new Meter(opened.process.pid);
     this.lastUsedMs = opened.clock.now();
     const path = (name: string): string => join(opened.prepared.directories.host, name);
@@ -108,6 +111,7 @@ export class Run {
       service,
       origin: this.#origins.get(service) ?? null,
       ...door,
+      fileMark: this.#fileMark,
       ended: this.#ended.signal,
       replaced: this.#replaced.signal,
       cpuMs: () => (beganMs === null || number !== this.#given ? null : this.#since(beganMs)),
@@ -208,6 +212,8 @@ export class Run {
 export type Prepared = {
   readonly account: AccountId;
   readonly directories: SocketDirectories;
+  /** The process's own, which nothing but its configuration tells. */
+  readonly fileMark: string;
   /** Rejects with `capsule_failed` when there is none. */
   readonly process: Promise<Sandboxed>;
   /** Removes the directories; after the end of the process. */
@@ -246,16 +252,16 @@ export function prepareRun(parts: RunParts, account: AccountId, uid: number, lim
     await started?.exited;
     tidy();
   };
-  return { account, directories, process, tidy, discard };
+  return { account, directories, fileMark: newFileMark(), process, tidy, discard };
 }
 
 /** Bytes of the configuration: read and encoded while the process comes up. */
-async function configOf(parts: RunParts, spec: CapsuleSpec, directories: SocketDirectories): Promise<Uint8Array> {
+async function configOf(parts: RunParts, spec: CapsuleSpec, { directories, fileMark }: Prepared): Promise<Uint8Array> {
   const [unit] = spec.units;
   if (unit === undefined) throw new Error("a spec has one unit");
   const bytes = await moduleReader(unit.services, (hash) => parts.files.readCode(spec.account, hash));
   const inner = parts.sandbox.inner(join(parts.accountsDirectory, spec.account), directories.process);
-  return serveConfig(unit, { inner, bytes, limits: spec.limits, tails: parts.journal.tails });
+  return serveConfig(unit, { inner, bytes, limits: spec.limits, tails: parts.journal.tails, fileMark });
 }
 
 /** Gives the process its configuration. Rejects when it, its egress or the configuration cannot be had, or is called off; nothing is left then. */
@@ -266,7 +272,7 @@ async function begin(
   signal: AbortSignal,
 ): Promise<Pick<Opened, "process" | "egress">> {
   const opening = parts.egress.open(spec.account, join(prepared.directories.process, EGRESS_SOCKET), spec.limits);
-  const [process, egress, config] = await Promise.allSettled([prepared.process, opening, configOf(parts, spec, prepared.directories)]);
+  const [process, egress, config] = await Promise.allSettled([prepared.process, opening, configOf(parts, spec, prepared)]);
   if (!signal.aborted && process.status === "fulfilled" && egress.status === "fulfilled" && config.status === "fulfilled") {
     process.value.feed(config.value);
     return { process: process.value, egress: egress.value };

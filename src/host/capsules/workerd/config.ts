@@ -14,6 +14,7 @@ import type {
 import type { InnerPaths } from "../../contract.ts";
 import { encodeConfig } from "./encode.ts";
 import { runtimeSource } from "./modules.ts";
+import { withFileMark } from "../../file-mark.ts";
 import { treePath } from "../files/tree.ts";
 import { VOID } from "./workerd-config.ts";
 import type { WorkerdBinding, WorkerdConfig, WorkerdDesignator, WorkerdModule, WorkerdService, WorkerdWorker } from "./workerd-config.ts";
@@ -154,6 +155,9 @@ function assets(service: AssetsService, inner: InnerPaths): WorkerdService {
   };
 }
 
+/** Of an asset service whose answers are marked: the edge's alone, which no binding names. */
+const markedName = (id: string): string => `mayfly:files:${id}`;
+
 function tenant(service: Service, { inner, bytes, tails }: ServeOptions): WorkerdService {
   if (service.kind === "assets") return assets(service, inner);
   const worker = workerdWorker(service, bytes, service.origin === null ? INTERNET : EGRESS);
@@ -203,20 +207,36 @@ export function heapFlags(memoryBytes: number): string[] {
   return [heapLimit(memoryBytes), "--initial-old-space-size=4", "--max-semi-space-size=4"];
 }
 
+/** Beside the asset services that have a socket. */
+function markedServices(unit: Unit, inner: InnerPaths, mark: string): { readonly id: string; readonly service: WorkerdService }[] {
+  return unit.services.flatMap((service) => {
+    if (service.kind !== "assets" || !unit.fronts.includes(service.id)) return [];
+    const marked = { ...assets({ ...service, config: withFileMark(service.config, mark) }, inner), name: markedName(service.id) };
+    return [{ id: service.id, service: marked }];
+  });
+}
+
 function compose(unit: Unit, options: ServeOptions): WorkerdConfig {
   const { inner, limits } = options;
   const ids = new Set(unit.services.map((service) => service.id));
   if (ids.size !== unit.services.length || ids.has(INTERNET))
     throw new Error("the ids of a unit's services are not distinct from each other and from ours");
   const http = { cfBlobHeader: CF_BLOB_HEADER, forwardedProtoHeader: FORWARDED_PROTO_HEADER };
+  const marked = options.fileMark === undefined ? [] : markedServices(unit, inner, options.fileMark);
+  const behind = new Map(marked.map(({ id, service }) => [id, service.name]));
   return {
-    services: [...own(unit, inner), ...diskServices(unit, inner), ...unit.services.map((service) => tenant(service, options))],
+    services: [
+      ...own(unit, inner),
+      ...diskServices(unit, inner),
+      ...unit.services.map((service) => tenant(service, options)),
+      ...marked.map(({ service }) => service),
+    ],
     sockets: [
       { name: CONTROL, address: `unix:${inner.sockets}/${CONTROL_SOCKET}`, service: { name: CONTROL }, http: {} },
       ...[...ingressSockets(unit)].map(([service, file]) => ({
         name: service,
         address: `unix:${inner.sockets}/${file}`,
-        service: { name: service },
+        service: { name: behind.get(service) ?? service },
         http,
       })),
     ],
@@ -231,6 +251,8 @@ export type ServeOptions = {
   readonly limits?: Pick<CapsuleLimits, "memoryBytes">;
   /** Whether what Workers log goes to the control Worker; costs every invocation 26 µs of CPU. */
   readonly tails?: boolean;
+  /** What marks the files that go out through the fronts; without one nothing is marked. */
+  readonly fileMark?: string;
 };
 
 /** What `workerd serve --experimental --binary -` reads on standard input for a unit. */
