@@ -9,6 +9,8 @@ const HEADERS_MAX_BYTES = 32_768;
 const HEADERS_TIMEOUT_MS = 15_000;
 // A 10 MiB upload over a slow line, with room.
 const REQUEST_TIMEOUT_MS = 300_000;
+/** Longer than a client that prepares its next upload takes: it would write into a connection that was just closed. */
+const KEEP_ALIVE_MS = 75_000;
 const CLOSE_IDLE_EVERY_MS = 50;
 
 /**
@@ -27,6 +29,7 @@ export function listen(
       maxHeaderSize: HEADERS_MAX_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 5000,
       // Without it every request with an Upgrade header, such as curl's h2c, would lose its ordinary answer.
       shouldUpgradeCallback: (request) => upgrades?.wants(request) ?? false,
