@@ -1,4 +1,4 @@
-// A configuration without ids, as an agent writes it: what is here is made by the deploy and used again by the next one, what
+// A configuration without ids, as an agent writes it: what is here is made by the deploy and used again by the next ones, what
 // is not here is refused on the terminal with what to use instead.
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -12,7 +12,7 @@ const CODE = `export default { async fetch(request, env) {
 
 type Listed = readonly { readonly id?: string; readonly title?: string; readonly uuid?: string; readonly name?: string }[];
 
-test("a queue in the configuration is refused with its alternative, and without it the next deploy uses what the first one made", async () => {
+test("a queue in the configuration is refused with its alternative, and what the first deploy made is used by the next ones", async () => {
   await using installation = await startInstallation();
   await using agent = await startAgent(installation.api);
   agent.write("index.js", CODE);
@@ -38,13 +38,27 @@ test("a queue in the configuration is refused with its alternative, and without 
     before.map(({ title }) => title),
     ["provw-my-kv"],
   );
-  agent.write("wrangler.jsonc", JSON.stringify({ ...base, r2_buckets: [{ binding: "BUCKET" }] }));
+  // Wrangler makes anew what has no id as long as the Worker was never deployed, and is told where the id is found.
+  agent.write("wrangler.jsonc", JSON.stringify(base));
+  const anew = await agent.wrangler(["deploy", "--temporary"]);
+  assert.match(anew.output, /use the namespace that is there: `wrangler kv namespace list` names its id/);
+  const database = await list("d1/database");
+  assert.equal(database.length, 1);
+  const known = {
+    ...base,
+    kv_namespaces: [{ binding: "MY_KV", id: before[0]?.id }],
+    d1_databases: [{ binding: "DB", database_id: database[0]?.uuid, database_name: database[0]?.name }],
+  };
+  agent.write("wrangler.jsonc", JSON.stringify({ ...known, r2_buckets: [{ binding: "BUCKET" }] }));
   const bucket = await agent.wrangler(["deploy", "--temporary"]);
   assert.notEqual(bucket.code, 0, bucket.output);
   assert.match(bucket.output, /Keep values in KV, up to 25 MiB each/);
-  agent.write("wrangler.jsonc", JSON.stringify(base));
+  agent.write("wrangler.jsonc", JSON.stringify(known));
   const deployed = await agent.wrangler(["deploy", "--temporary"]);
   assert.equal(deployed.code, 0, deployed.output);
+  agent.write("wrangler.jsonc", JSON.stringify(base));
+  const inherited = await agent.wrangler(["deploy", "--temporary"]);
+  assert.equal(inherited.code, 0, inherited.output);
   assert.deepEqual(await list("storage/kv/namespaces"), before);
   assert.equal((await list("d1/database")).length, 1);
   assert.equal((await installation.edge(agent.target())).body, '["1",1]');
