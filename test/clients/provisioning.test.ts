@@ -38,25 +38,20 @@ test("a queue in the configuration is refused with its alternative, and what the
     before.map(({ title }) => title),
     ["provw-my-kv"],
   );
-  // Wrangler makes anew what has no id as long as the Worker was never deployed, and is told where the id is found.
-  agent.write("wrangler.jsonc", JSON.stringify(base));
-  const anew = await agent.wrangler(["deploy", "--temporary"]);
-  assert.match(anew.output, /use the namespace that is there: `wrangler kv namespace list` names its id/);
   const database = await list("d1/database");
   assert.equal(database.length, 1);
-  const known = {
-    ...base,
-    kv_namespaces: [{ binding: "MY_KV", id: before[0]?.id }],
-    d1_databases: [{ binding: "DB", database_id: database[0]?.uuid, database_name: database[0]?.name }],
-  };
-  agent.write("wrangler.jsonc", JSON.stringify({ ...known, r2_buckets: [{ binding: "BUCKET" }] }));
+  agent.write("wrangler.jsonc", JSON.stringify({ ...base, r2_buckets: [{ binding: "BUCKET" }] }));
   const bucket = await agent.wrangler(["deploy", "--temporary"]);
   assert.notEqual(bucket.code, 0, bucket.output);
   assert.match(bucket.output, /Keep values in KV, up to 25 MiB each/);
-  agent.write("wrangler.jsonc", JSON.stringify(known));
+  // Never deployed as yet: wrangler asks for both anew, and is given what is there.
+  agent.write("wrangler.jsonc", JSON.stringify(base));
   const deployed = await agent.wrangler(["deploy", "--temporary"]);
   assert.equal(deployed.code, 0, deployed.output);
-  agent.write("wrangler.jsonc", JSON.stringify(base));
+  assert.deepEqual([await list("storage/kv/namespaces"), await list("d1/database")], [before, database]);
+  // By hand, a name that is taken stays taken.
+  const again = await agent.wrangler(["kv", "namespace", "create", "provw-my-kv", "--temporary"]);
+  assert.match(again.output, /already exists/);
   const inherited = await agent.wrangler(["deploy", "--temporary"]);
   assert.equal(inherited.code, 0, inherited.output);
   assert.deepEqual(await list("storage/kv/namespaces"), before);

@@ -262,6 +262,13 @@ export type Product = {
   teardown(tx: Tx, account: AccountId): Promise<{ readonly removed: number }>;
 };
 
+/**
+ * Whether wrangler itself asks, and not the SDK that its commands use: a deploy that makes what its bindings lack, and that
+ * makes it anew after a deploy that failed half-way, unless it is given what is there.
+ */
+export const isDeploying = ({ headers }: Request): boolean =>
+  headers.get("user-agent")?.startsWith("wrangler/") === true && !headers.has("x-stainless-lang");
+
 /** What every product and the logs say of a Worker that `resolve` does not find. */
 export const noWorker = (script: string): PlatformError =>
   new PlatformError("worker_not_found", { message: `This Worker does not exist on this account: ${JSON.stringify(script.slice(0, 80))}.` });

@@ -9,7 +9,7 @@ import type { Principal } from "../../permissions/authorize.ts";
 import type { Schema } from "../../store/schema.ts";
 import type { Account, Tx } from "../../store/store.ts";
 import type { Deed } from "../../trail/trail.ts";
-import type { ProductContext } from "../product.ts";
+import { isDeploying, type ProductContext } from "../product.ts";
 import { createBody, databaseOnWire, listedOnWire, patchBody, readBody, replaceBody } from "./contract.ts";
 import type { Databases } from "./process.ts";
 import { databasesAllowed } from "./quota.ts";
@@ -54,9 +54,34 @@ async function make(context: ProductContext, tx: Tx, account: Account, draft: Om
   return database;
 }
 
-async function create(context: ProductContext, { request, principal }: AccountCall): Promise<Response> {
+/** How long after a list a deploy that makes databases may take. */
+const DEPLOY_MS = 60_000;
+/** Of such a list; nothing else of wrangler's asks for so many. */
+const DEPLOY_LIST = "1000";
+
+/**
+ * Which tokens list databases as a deploy does before it makes what its bindings lack: it is given the database that an
+ * earlier deploy made before it failed. `d1 create` sends the same request, but lists nothing before.
+ */
+class Deploys {
+  readonly #listedMs = new Map<string, number>();
+
+  note(token: string, nowMs: number): void {
+    for (const [known, atMs] of this.#listedMs) if (nowMs - atMs > DEPLOY_MS) this.#listedMs.delete(known);
+    this.#listedMs.set(token, nowMs);
+  }
+
+  has(token: string, nowMs: number): boolean {
+    return nowMs - (this.#listedMs.get(token) ?? -Infinity) <= DEPLOY_MS;
+  }
+}
+
+async function create(context: ProductContext, deploys: Deploys, { request, principal }: AccountCall): Promise<Response> {
   const { name, read_replication } = await readBody(request, createBody, BODY_MAX_BYTES);
+  const adopt = isDeploying(request) && deploys.has(principal.token, context.store.clock.now());
   const made = await context.change(principal, async (tx, account) => {
+    const there = adopt ? (await listDatabases(tx, account.id)).find((one) => one.name === name) : undefined;
+    if (there) return there;
     const database = await make(context, tx, account, { name, readReplication: read_replication?.mode ?? "disabled" });
     await record(context, tx, principal, "d1:create", database.id, name);
     return database;
@@ -64,7 +89,8 @@ async function create(context: ProductContext, { request, principal }: AccountCa
   return success(databaseOnWire(made, { bytes: 0, tables: 0 }));
 }
 
-async function list(context: ProductContext, { url, account }: AccountCall): Promise<Response> {
+async function list(context: ProductContext, deploys: Deploys, { request, url, account, principal }: AccountCall): Promise<Response> {
+  if (isDeploying(request) && url.searchParams.get("per_page") === DEPLOY_LIST) deploys.note(principal.token, context.store.clock.now());
   const page = pageOf(url);
   const name = url.searchParams.get("name");
   const all = (await listDatabases(context.store.db, account)).filter((one) => name === null || one.name === name);
@@ -105,9 +131,10 @@ async function remove(context: ProductContext, { principal, account, params }: A
 }
 
 export function databaseRoutes(context: ProductContext, databases: Databases): Route[] {
+  const deploys = new Deploys();
   return [
-    accountRoute("POST", ALL, { action: "d1:write", product: "d1" }, (call) => create(context, call)),
-    accountRoute("GET", ALL, { action: "d1:read", product: "d1" }, (call) => list(context, call)),
+    accountRoute("POST", ALL, { action: "d1:write", product: "d1" }, (call) => create(context, deploys, call)),
+    accountRoute("GET", ALL, { action: "d1:read", product: "d1" }, (call) => list(context, deploys, call)),
     accountRoute("GET", ONE, READ, (call) => show(context, databases, call)),
     accountRoute("PUT", ONE, WRITE, (call) => update(context, databases, call, true)),
     accountRoute("PATCH", ONE, WRITE, (call) => update(context, databases, call, false)),

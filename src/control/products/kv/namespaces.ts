@@ -15,8 +15,11 @@ export const noNamespace = (id: string): PlatformError =>
   });
 
 export type Namespaces = {
-  /** @throws PlatformError quota_exceeded, kv_title_taken */
-  create(principal: Principal, title: string): Promise<Namespace>;
+  /**
+   * @param adopt whether one of the title is answered where there is one already
+   * @throws PlatformError quota_exceeded, kv_title_taken
+   */
+  create(principal: Principal, title: string, adopt: boolean): Promise<Namespace>;
   /** @throws PlatformError kv_namespace_not_found, kv_title_taken */
   rename(principal: Principal, namespace: Namespace): Promise<Namespace>;
   /** Nothing shows or reaches it from the return on. @throws PlatformError kv_namespace_not_found */
@@ -64,8 +67,10 @@ export function createNamespaces(context: ProductContext): Namespaces {
   };
 
   return {
-    create: (principal, title) =>
+    create: (principal, title, adopt) =>
       context.change(principal, async (tx, account) => {
+        const there = adopt ? await store.findByTitle(tx, account.id, title) : undefined;
+        if (there) return there;
         const namespace = { id: newId(), title };
         await checkTitle(tx, account.id, namespace);
         await checkRoom(tx, account, context);

@@ -3,7 +3,7 @@ import { check, readJson } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
 import { pageInfo, pageOf } from "../../http/pagination.ts";
 import { accountRoute, type AccountCall, type Method, type Route } from "../../http/routes.ts";
-import type { ProductContext } from "../product.ts";
+import { isDeploying, type ProductContext } from "../product.ts";
 import { listQuery, namespaceOnWire, titleBody } from "./contract.ts";
 import { createNamespaces, noNamespace } from "./namespaces.ts";
 import * as store from "./store.ts";
@@ -29,7 +29,7 @@ export function kvRoutes(context: ProductContext): Route[] {
     }),
     accountRoute("POST", NAMESPACES, { action: "kv:write", product: "kv" }, async (call) => {
       const { title } = await readJson(call.request, titleBody);
-      return success(namespaceOnWire(await namespaces.create(call.principal, title)));
+      return success(namespaceOnWire(await namespaces.create(call.principal, title, isDeploying(call.request))));
     }),
     one("GET", "kv:read", async (call) => {
       const found = await store.findNamespace(db, call.account, idOf(call));
