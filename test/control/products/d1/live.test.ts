@@ -32,6 +32,11 @@ const RUN = {
     await again.prepare(sql).all();
     return { results, before, bookmark, grew: again.getBookmark() > bookmark };
   },
+  loop: async (db, { ms }) => {
+    let asked = 0;
+    for (const from = Date.now(); Date.now() - from < ms; asked++) await db.prepare("select 1").first();
+    return asked;
+  },
   blob: async (db) => {
     await db.prepare("create table if not exists b(v blob)").run();
     await db.prepare("insert into b values (?)").bind(new Uint8Array([0, 255])).run();
@@ -169,6 +174,10 @@ describe("A D1 database", () => {
       sql: "select v from e",
     });
     assert.deepEqual([session.results, session.before, session.grew], [[{ v: 1 }], null, true]);
+  });
+
+  test("lets everyone else have a turn while a Worker asks it in a loop, the watchdog too", async () => {
+    assert.ok((await worker<number>("loop", { ms: 4_000 })) > 100);
   });
 
   test("loses nothing when API and Worker write at once", async () => {
