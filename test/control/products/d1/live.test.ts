@@ -1,7 +1,10 @@
 // Databases that workerd itself holds, through the API and through bindings at once.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { objectId } from "../../../../src/capsule/object-id.ts";
 import { openHouse, type House } from "../../../fixtures/house.ts";
 import { ESM, upload } from "../../../fixtures/products.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../fixtures/temporary-directory.ts";
@@ -339,8 +342,14 @@ describe("A D1 database", () => {
       return (await house.edge(`other--${subdomain}`, pathOf({ how: "first", sql: "select 1 as one" }))).body;
     };
     assert.equal(await other(), '{"one":1}');
+    await query({ sql: "create table t(v)" }, result.uuid);
+    await api("GET", `/d1/database/${result.uuid}/time_travel/bookmark`);
+    const state = join(directory.path, "data", "accounts", account, "state");
+    const places = [join(state, "d1", "d1", `${objectId("d1", result.uuid)}.sqlite`), join(state, "snapshots", result.uuid)];
+    for (const place of places) assert.ok(existsSync(place), place);
     assert.equal((await api("DELETE", "/d1/database/brief")).status, 200);
     assert.equal((await api("POST", `/d1/database/${result.uuid}/query`, { sql: "select 1" })).errors[0]?.code, 7404);
     assert.match(await other(), /does not exist/);
+    for (const place of places) assert.ok(!existsSync(place), place);
   });
 });
