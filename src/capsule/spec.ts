@@ -23,6 +23,7 @@ export const RUNTIME_MODULES = [
   "cache",
   "d1",
   "d1-statements",
+  "give-way",
   "kv",
   "rate-limits",
   "secrets-store",

@@ -20,6 +20,7 @@ const service = (maxBytes: number): WorkerService => ({
     modules: [
       { name: "d1.js", kind: "esm", source: { runtime: "d1" } },
       { name: "d1-statements.js", kind: "esm", source: { runtime: "d1-statements" } },
+      { name: "give-way.js", kind: "esm", source: { runtime: "give-way" } },
       { name: "bundled.js", kind: "esm", source: { bundled: "/workerd/d1.js" } },
     ],
   },

@@ -21,6 +21,7 @@ const service = (maxBytes: number): WorkerService => ({
     modules: [
       { name: "kv.js", kind: "esm", source: { runtime: "kv" } },
       { name: "bundled.js", kind: "esm", source: { bundled: "/workerd/kv.js" } },
+      { name: "give-way.js", kind: "esm", source: { runtime: "give-way" } },
     ],
   },
   compatibilityDate: "2026-01-01",

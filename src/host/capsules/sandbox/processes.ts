@@ -91,6 +91,16 @@ function cpuMs(pid: number): number | null {
 }
 
 /** Proportional set size in bytes; the resident size, which counts shared pages in full, where the kernel does not tell; 0 when gone. */
+/** How often the process's main thread has waited for something; null where that is not told. */
+export function waitsOf(pid: number): number | null {
+  try {
+    const found = /^voluntary_ctxt_switches:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+    return found ? Number(found[1]) : null;
+  } catch {
+    return null;
+  }
+}
+
 export function pssBytesOf(pid: number): number {
   if (!LINUX) return Number(orElse(() => ps(pid, "rss"), null) ?? 0) * 1024;
   try {

@@ -1,6 +1,7 @@
 // The watchdog's eye on one process: it asks for a sign of life while there is anything to do, and tells
 // a loop that never yields from a process that is merely starved by its neighbours.
 import { setTimeout as sleep } from "node:timers/promises";
+import { waitsOf } from "../sandbox/processes.ts";
 import type { Bounds } from "./parts.ts";
 import type { Run } from "./run.ts";
 
@@ -13,6 +14,8 @@ export type Finding =
 
 /** A process that is dying refuses at once: asked again without a pause, it would keep this one busy instead. */
 const REFUSED_PAUSE_MS = 50;
+/** A loop may wait for the garbage collector's other threads now and then. */
+const FEW_WAITS = 8;
 /** CPU time between two looks below which a process without leases is at rest. */
 const REST_CPU_MS = 20;
 
@@ -47,12 +50,15 @@ export class Watch {
   async #listen(cpuAtStartMs: number): Promise<Finding> {
     const { pingMs, starvedMs } = this.#bounds;
     const began = performance.now();
+    const waitsAtStart = waitsOf(this.#run.process.pid);
     for (;;) {
       if (await this.#run.ping(pingMs)) return { kind: "answers" };
       const silentMs = Math.round(performance.now() - began);
       const cpuMs = (await this.#run.process.cpuMs()) - cpuAtStartMs;
+      // What waits for its disk, or for products inside the process, gets on; a loop that never yields waits for nothing.
+      const waited = waitsAtStart !== null && (waitsOf(this.#run.process.pid) ?? 0) - waitsAtStart > FEW_WAITS;
       // Not a share of the time: on a busy machine a loop gets little of it, and a sign of life costs next to nothing.
-      const computes = silentMs >= pingMs && cpuMs >= pingMs / 4;
+      const computes = silentMs >= pingMs && cpuMs >= pingMs / 4 && !waited;
       if (computes || silentMs >= starvedMs) return { kind: "hung", silentMs, cpuMs, computes };
       await sleep(REFUSED_PAUSE_MS, undefined, { ref: false });
     }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, test } from "node:test";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
-import { answering, bench, get, leased, through, TROUBLE, type Bench } from "../../../fixtures/capsules.ts";
+import { answering, bench, get, leased, specOf, through, TROUBLE, type Bench } from "../../../fixtures/capsules.ts";
 
 /** Keeps asking and returns how often and how slowly the account answered meanwhile. */
 function bystander(b: Bench, label: string): { stop(): Promise<{ answers: number; failures: string[]; slowestMs: number }> } {
@@ -59,6 +59,30 @@ describe("the watchdog", () => {
     assert.equal(restarts, 1);
     const usedMs = Number(/using (\d\.\d) s/.exec(event.reason)?.[1]) * 1000;
     assert.ok(usedMs >= 500 && cpuMs >= usedMs - 50, `${cpuMs} ms are counted, ${usedMs} ms were used by the loop alone`);
+  });
+
+  test("leaves a Worker alone that asks its objects for long, and so waits for the disk", async () => {
+    await using b = await bench();
+    const source = `import { DurableObject } from "cloudflare:workers";
+      export class Count extends DurableObject { async add() { const n = ((await this.ctx.storage.get("n")) ?? 0) + 1; await this.ctx.storage.put("n", n); return n; } }
+      export default { async fetch(request, env) {
+        const until = Date.now() + 6_000; let n = 0;
+        while (Date.now() < until) n = await env.COUNT.getByName("one").add();
+        return new Response(String(n > 10));
+      } };`;
+    const spec = specOf(source);
+    const [unit] = spec.units;
+    const [service] = unit?.services ?? [];
+    assert.ok(unit && service?.kind === "worker");
+    const worker = {
+      ...service,
+      bindings: [{ kind: "objects" as const, name: "COUNT", service: service.id, className: "Count" }],
+      objects: { disk: "objects" as const, namespaces: [{ className: "Count", uniqueKey: "c".repeat(32), sql: true }] },
+    };
+    await b.store(spec.account, source);
+    await b.supervisor.apply({ ...spec, units: [{ ...unit, services: [worker] }] });
+    assert.equal(await get(b.supervisor, spec.label), "true");
+    assert.equal((await b.supervisor.usage(spec.account)).restarts, 0);
   });
 
   test("suspends what hangs again and again, until newer code is applied", async () => {

@@ -3,25 +3,12 @@
 import bundled, { D1Database as BundledDatabase } from "./bundled.js";
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { statementsOf } from "./d1-statements.js";
+import { giveWay } from "./give-way.js";
 
 /** The hosted original's words; the binding sets `D1_ERROR: ` before them. */
 const FULL = "Exceeded maximum DB size";
 /** What the bundled module throws for a text of comments alone. */
 const EMPTY = "No SQL statements detected.";
-
-/** Milliseconds of statements in a row, after which whoever else waits has a turn. */
-const TURN_MS = 20;
-let turnAtMs = 0;
-
-/**
- * Between a Worker and its database nothing waits for anything outside the process, and workerd looks at its sockets only
- * when there is nothing else left to do: one that asks in a loop would shut everybody out, the watchdog first. A timer lets them in.
- */
-async function giveWay() {
-  if (Date.now() - turnAtMs < TURN_MS) return;
-  await scheduler.wait(1);
-  turnAtMs = Date.now();
-}
 
 export class D1Database extends BundledDatabase {
   async run(queries, bookmarked) {

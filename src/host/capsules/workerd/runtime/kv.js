@@ -3,6 +3,7 @@
 // The Worker and all its objects share one isolate, which is what the running total stands on.
 import { WorkerEntrypoint } from "cloudflare:workers";
 import base, { KVNamespace as Base } from "./bundled.js";
+import { giveWay } from "./give-way.js";
 
 /** Larger values are files, as the module below has it. */
 const INLINE_BYTES = 65_536;
@@ -376,6 +377,7 @@ const plainGet = (params) => Number(params.get("cache_ttl") ?? 60) >= 30;
 
 export default {
   async fetch(request, env, ctx) {
+    await giveWay();
     const { path, params } = targetOf(request);
     if (path === "/" || path === "/bulk/get" || (request.method !== "PUT" && !(request.method === "GET" && plainGet(params)))) {
       return base.fetch(request, env, ctx);
