@@ -170,7 +170,11 @@ async function round(site: Site, number: number): Promise<string[]> {
   const writers = PRODUCTS.filter((product) => product !== "assets").map((product) => keepWriting(site, product, over.signal));
   await sleep(400 + Math.random() * 1_600);
   const wings = WINGS[number % WINGS.length] ?? WINGS[0];
-  await site.installation.killWings(...wings);
+  try {
+    await site.installation.killWings(...wings);
+  } catch (cause) {
+    throw new Error(`${wings.join(" and ")} did not come back:\n${site.installation.output().slice(-4_000)}`, { cause });
+  }
   over.abort();
   await Promise.all(writers);
   let faults: string[] = [];
