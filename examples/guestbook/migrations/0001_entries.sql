@@ -1,0 +1,6 @@
+CREATE TABLE entries (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 60),
+  message TEXT NOT NULL CHECK (length(message) BETWEEN 1 AND 1000),
+  signed_at INTEGER NOT NULL
+);
