@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { awaitUntil } from "../fixtures/await-until.ts";
 import { skipBrowser, startBrowser, visitor, type Visitor } from "../fixtures/browser.ts";
-import { installExample } from "../fixtures/example.ts";
+import { installExample, type Example } from "../fixtures/example.ts";
 import { startInstallation, type Installation } from "../fixtures/installation.ts";
 
 const SHOTS = fileURLToPath(new URL("../.artifacts/examples/", import.meta.url));
@@ -26,8 +26,8 @@ async function sign({ page }: Visitor, name: string, message: string): Promise<v
   await page.getByRole("button", { name: "Sign" }).click();
 }
 
-async function enterRoom(someone: Visitor, origin: string, name: string): Promise<void> {
-  await someone.page.goto(`${origin}/r/tea-room`);
+async function enterRoom(someone: Visitor, url: string, name: string): Promise<void> {
+  await someone.page.goto(url);
   await someone.page.getByLabel("As").fill(name);
   await someone.page.getByRole("status").filter({ hasText: "Connected" }).waitFor();
 }
@@ -73,17 +73,49 @@ async function talkDuring(ada: Visitor, bob: Visitor, round: string, happen: () 
   return (await talks).flat();
 }
 
-/** Sends one message twice, as a page does that lost the connection before it heard; gives the numbers that the room answered. */
-const sendTwice = ({ page }: Visitor): Promise<number[]> =>
+type Network = {
+  cut(): Promise<void>;
+  /** Sockets open, and nothing comes through. Holds for the next page. */
+  silence(): void;
+  mend(): void;
+};
+
+/** A visitor's network for WebSockets. */
+async function breakable({ page }: Visitor): Promise<Network> {
+  let state: "cut" | "silent" | "there" = "there";
+  let cutLast = (): Promise<void> => Promise.resolve();
+  await page.routeWebSocket(/socket/, async (socket) => {
+    cutLast = () => socket.close();
+    if (state === "there") socket.connectToServer();
+    if (state === "cut") await cutLast();
+  });
+  return {
+    cut: () => {
+      state = "cut";
+      return cutLast();
+    },
+    silence: () => void (state = "silent"),
+    mend: () => void (state = "there"),
+  };
+}
+
+/** What the console told, but for sockets that were cut. */
+const unexpected = (...visitors: Visitor[]): string[] =>
+  visitors.flatMap(({ complaints }) => complaints).filter((line) => !line.includes("WebSocket connection"));
+
+/** Sends texts over a socket of its own, each with its text as its id, and gives the numbers that the room answered. */
+const sendRaw = ({ page }: Visitor, texts: readonly string[]): Promise<number[]> =>
   page.evaluate(`new Promise((resolve) => {
+    const texts = ${JSON.stringify(texts)};
     const answers = [];
     const socket = new WebSocket(location.href.replace("http", "ws").replace("/r/", "/api/rooms/") + "/socket?after=999999");
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
-      const post = JSON.stringify({ id: "the-same", author: "Eve", text: "Only once" });
-      if (frame.type === "ready") for (const again of [post, post]) socket.send(again);
+      if (frame.type === "ready") for (const text of texts) socket.send(JSON.stringify({ id: text, author: "Eve", text }));
       if (frame.type === "messages") answers.push(frame.messages[0].seq);
-      if (answers.length === 2) resolve(answers);
+      if (answers.length < texts.length) return;
+      socket.close();
+      resolve(answers);
     };
   })`);
 
@@ -145,76 +177,92 @@ describe("the examples in a browser", { skip: skipBrowser }, () => {
     assert.deepEqual([...ada.complaints.filter((line) => !line.includes("status of 503")), ...bob.complaints], []);
   });
 
-  test("chat: a redeploy and a crash in the middle of a conversation lose nothing and repeat nothing", async () => {
-    await using chat = await installExample("chat", installation);
-    await chat.wrangler("deploy");
-    await using ada = await visitor(browser);
-    await using bob = await visitor(browser, PHONE);
-    await ada.page.goto(chat.origin());
-    await ada.page.getByLabel("Open a room").fill("Tea Room");
-    await ada.page.getByRole("button", { name: "Open" }).click();
-    await ada.page.waitForURL("**/r/tea-room");
-    await Promise.all([enterRoom(ada, chat.origin(), "Ada"), enterRoom(bob, chat.origin(), "Bob")]);
-    await ada.page.getByRole("status").filter({ hasText: "2 people here" }).waitFor();
-    await ada.page.getByRole("button", { name: "Rename" }).click();
-    await ada.page.getByLabel("Topic").fill("Biscuits");
-    await ada.page.getByRole("button", { name: "Save" }).click();
-    await bob.page.getByText("Biscuits").waitFor();
-
-    chat.edit("worker/index.ts", "There is nothing here.", "Second edition.");
-    const said = await talkDuring(ada, bob, "first", async () => {
+  describe("chat", { skip: skipBrowser }, () => {
+    let chat: Example;
+    before(async () => {
+      chat = await installExample("chat", installation);
       await chat.wrangler("deploy");
-      await Promise.all([ada, bob].map(({ page }, at) => shot(page, `${6 + at}-chat-redeployed`)));
     });
-    assert.match((await installation.edge(new URL(chat.origin()).hostname, "/api/nothing")).body, /Second edition/);
-    said.push(
-      ...(await talkDuring(ada, bob, "then", () => {
+    after(() => chat?.[Symbol.asyncDispose]());
+
+    test("a redeploy and a crash in the middle of a conversation lose nothing and repeat nothing", async () => {
+      await using ada = await visitor(browser);
+      await using bob = await visitor(browser, PHONE);
+      await ada.page.goto(chat.origin());
+      await ada.page.getByLabel("Open a room").fill("Tea Room");
+      await ada.page.getByRole("button", { name: "Open" }).click();
+      await ada.page.waitForURL("**/r/tea-room");
+      await Promise.all([enterRoom(ada, ada.page.url(), "Ada"), enterRoom(bob, ada.page.url(), "Bob")]);
+      await ada.page.getByRole("status").filter({ hasText: "2 people here" }).waitFor();
+      await ada.page.getByRole("button", { name: "Rename" }).click();
+      await ada.page.getByLabel("Topic").fill("Biscuits");
+      await ada.page.getByRole("button", { name: "Save" }).click();
+      await bob.page.getByText("Biscuits").waitFor();
+
+      chat.edit("worker/index.ts", "There is nothing here.", "Second edition.");
+      const first = await talkDuring(ada, bob, "first", () => chat.wrangler("deploy"));
+      assert.match((await installation.edge(new URL(chat.origin()).hostname, "/api/nothing")).body, /Second edition/);
+      const then = await talkDuring(ada, bob, "then", () => {
         for (const pid of installation.capsules()) process.kill(pid, "SIGKILL");
         return Promise.resolve();
-      })),
-    );
+      });
 
-    const all = async (someone: Visitor): Promise<boolean> =>
-      (await read(someone)).length >= said.length && (await someone.page.locator(".outbox li").count()) === 0;
-    await awaitUntil(async () => (await all(ada)) && (await all(bob)), { what: "every message is with both" });
-    const heard = await read(ada);
-    assert.deepEqual(await read(bob), heard, "both have one order");
-    assert.deepEqual([...heard].sort(), [...said].sort(), "each message exactly once");
-    for (const who of ["Ada", "Bob"]) {
-      const own = (text: string): boolean => text.startsWith(who);
-      assert.deepEqual(heard.filter(own), said.filter(own), "nobody's own messages change places");
-    }
-    await fits(bob);
-    await shot(ada.page, "8-chat");
-    await shot(bob.page, "9-chat-dark-phone");
+      const said = [...first, ...then];
+      const hasAll = async (someone: Visitor): Promise<boolean> =>
+        (await read(someone)).length >= said.length && (await someone.page.locator(".outbox li").count()) === 0;
+      await awaitUntil(async () => (await hasAll(ada)) && (await hasAll(bob)), { what: "every message is with both" });
+      const heard = await read(ada);
+      assert.deepEqual(await read(bob), heard, "both have one order");
+      assert.deepEqual([...heard].sort(), [...said].sort(), "each message exactly once");
+      for (const who of ["Ada", "Bob"]) {
+        const own = (text: string): boolean => text.startsWith(who);
+        assert.deepEqual(heard.filter(own), said.filter(own), "nobody's own messages change places");
+      }
+      await fits(bob);
+      await shot(ada.page, "6-chat");
+      await shot(bob.page, "7-chat-dark-phone");
+      await bob.page.goto(chat.origin());
+      await bob.page.getByRole("link", { name: "Tea Room Biscuits" }).waitFor();
+      await shot(bob.page, "8-chat-lobby-dark-phone");
+      assert.deepEqual(unexpected(ada, bob), []);
+    });
 
-    await using eve = await visitor(browser);
-    await enterRoom(eve, chat.origin(), "Eve");
-    assert.deepEqual(await read(eve), heard.slice(-50), "who comes later sees the last fifty");
-    await eve.page.getByRole("button", { name: "Older messages" }).click();
-    await awaitUntil(async () => (await read(eve)).length > 50, { what: "older ones are there" });
-    assert.deepEqual(await read(eve), heard.slice(-100));
-    const [first, again] = await sendTwice(eve);
-    assert.equal(first, again, "the room knows a message by its id");
-    await eve.page.goto(chat.origin());
-    await eve.page.getByRole("link", { name: "Tea Room Biscuits" }).waitFor();
-    await shot(eve.page, "10-chat-lobby");
+    test("who was away gets all that was said, and what was said to nobody is sent later", async () => {
+      const study = `${chat.origin()}/r/study`;
+      await using ada = await visitor(browser);
+      await enterRoom(ada, study, "Ada");
+      await using eve = await visitor(browser);
+      const network = await breakable(eve);
+      await enterRoom(eve, study, "Eve");
 
-    let reaches = false;
-    await eve.page.routeWebSocket(/socket/, (socket) => void (reaches && socket.connectToServer()));
-    await eve.page.goto(`${chat.origin()}/r/tea-room`);
-    await eve.page.getByLabel("Message", { exact: true }).fill("Said into a void");
-    await eve.page.keyboard.press("Enter");
-    await eve.page.getByRole("list", { name: "Being sent" }).getByText("Said into a void").waitFor();
-    reaches = true;
-    await eve.page.reload();
-    await ada.page.locator(".log").getByText("Said into a void").waitFor();
-    assert.deepEqual((await read(ada)).slice(heard.length), ["Only once", "Said into a void"]);
+      await network.cut();
+      const [first, again] = await sendRaw(ada, ["Only once", "Only once"]);
+      assert.equal(first, again, "the room knows a message by its id");
+      const many = ["Only once", ...Array.from({ length: 250 }, (_, at) => `Missed ${at}`)];
+      await sendRaw(ada, many.slice(1));
+      network.mend();
+      await eve.page.locator(".log").getByText("Missed 249", { exact: true }).waitFor();
+      assert.deepEqual(await read(eve), many);
 
-    const complaints = [ada, bob, eve].flatMap((someone) => someone.complaints);
-    assert.deepEqual(
-      complaints.filter((line) => !line.includes("WebSocket connection")),
-      [],
-    );
+      network.silence();
+      await eve.page.reload();
+      await eve.page.getByLabel("Message", { exact: true }).fill("Said into a void");
+      await eve.page.keyboard.press("Enter");
+      await eve.page.getByRole("list", { name: "Being sent" }).getByText("Said into a void").waitFor();
+      await shot(eve.page, "9-chat-being-sent");
+      network.mend();
+      await eve.page.reload();
+      await ada.page.locator(".log").getByText("Said into a void").waitFor();
+      many.push("Said into a void");
+      assert.deepEqual(await read(ada), many);
+
+      await eve.page.reload();
+      await eve.page.locator(".log").getByText("Said into a void").waitFor();
+      assert.deepEqual(await read(eve), many.slice(-50), "who comes later sees the last fifty");
+      await eve.page.getByRole("button", { name: "Older messages" }).click();
+      await eve.page.locator("li").nth(50).waitFor();
+      assert.deepEqual(await read(eve), many.slice(-100));
+      assert.deepEqual(unexpected(ada, eve), []);
+    });
   });
 });

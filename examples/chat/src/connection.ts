@@ -26,7 +26,8 @@ export class Connection {
   readonly #listener: Listener;
   #socket: WebSocket | undefined;
   #isReady = false;
-  #lastSeq = 0;
+  /** Of what was handed on; 0 when the room was empty, nothing before the first `ready`. */
+  #lastSeq: number | undefined;
   #outbox: readonly Post[];
   #attempts = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -51,7 +52,7 @@ export class Connection {
   #open(): void {
     const url = new URL(`/api/rooms/${this.#room}/socket`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    if (this.#lastSeq > 0) url.searchParams.set("after", String(this.#lastSeq));
+    if (this.#lastSeq !== undefined) url.searchParams.set("after", String(this.#lastSeq));
     this.#isAsked = false;
     this.#listener.status({ state: "connecting" });
     const socket = new WebSocket(url);
@@ -70,6 +71,7 @@ export class Connection {
         return this.#deliver(frame.messages);
       case "ready":
         this.#isReady = true;
+        this.#lastSeq ??= 0;
         this.#attempts = 0;
         this.#listener.status({ state: "connected" });
         for (const post of this.#outbox) this.#socket?.send(JSON.stringify(post));
@@ -89,8 +91,9 @@ export class Connection {
   }
 
   #deliver(messages: readonly Message[]): void {
-    const fresh = messages.filter(({ seq }) => seq > this.#lastSeq);
-    this.#lastSeq = fresh.at(-1)?.seq ?? this.#lastSeq;
+    const last = this.#lastSeq ?? 0;
+    const fresh = messages.filter(({ seq }) => seq > last);
+    this.#lastSeq = fresh.at(-1)?.seq ?? last;
     this.#listener.messages(fresh);
     const answered = new Set(messages.map(({ id }) => id));
     this.#keep(this.#outbox.filter(({ id }) => !answered.has(id)));
