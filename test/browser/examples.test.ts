@@ -61,7 +61,8 @@ async function talkDuring(ada: Visitor, bob: Visitor, round: string, happen: () 
   const before = (await read(ada)).length;
   const stop = new AbortController();
   const talks = Promise.all([talk(ada, `Ada ${round}`, stop.signal), talk(bob, `Bob ${round}`, stop.signal)]);
-  const cut = ({ page }: Visitor): Promise<unknown> => page.waitForFunction("states.includes('waiting') && states.at(-1) === 'connected'");
+  const cut = ({ page }: Visitor): Promise<unknown> =>
+    awaitUntil(() => page.evaluate("states.includes('waiting') && states.at(-1) === 'connected'"), { what: "cut off and connected again" });
   try {
     await awaitUntil(async () => (await read(ada)).length >= before + 10, { what: "the two are in the middle of it" });
     await Promise.all([happen(), cut(ada), cut(bob)]);
@@ -223,6 +224,7 @@ describe("the examples in a browser", { skip: skipBrowser }, () => {
       await shot(bob.page, "7-chat-dark-phone");
       await bob.page.goto(chat.origin());
       await bob.page.getByRole("link", { name: "Tea Room Biscuits" }).waitFor();
+      await ada.page.getByRole("status").filter({ hasText: "you are alone here" }).waitFor();
       await shot(bob.page, "8-chat-lobby-dark-phone");
       assert.deepEqual(unexpected(ada, bob), []);
     });

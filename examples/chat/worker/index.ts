@@ -27,7 +27,7 @@ app.get(`/rooms/${ROOM}`, async (c) => {
 
 app.put(`/rooms/${ROOM}`, async (c) => {
   const room = c.req.param("room");
-  const body = await c.req.json<Record<string, unknown>>().catch(() => ({}));
+  const body = Object(await c.req.json().catch(() => null)) as Record<string, unknown>;
   const settings = { title: readText(body, "title", 1), topic: readText(body, "topic", 0) };
   await c.env.SETTINGS.put(`room:${room}`, JSON.stringify(settings), { metadata: settings });
   await c.env.ROOMS.getByName(room).announce(settings);
