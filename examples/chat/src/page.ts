@@ -1,7 +1,9 @@
 // The few words of DOM and HTTP that both pages use.
 
+export type Find = <E extends HTMLElement>(selector: string) => E;
+
 /** Shows a template of index.html and gives a look-up inside it that fails loudly. */
-export function show(template: string): <E extends HTMLElement>(selector: string) => E {
+export function show(template: string): Find {
   const source = document.querySelector<HTMLTemplateElement>(`template#${template}`);
   const page = document.querySelector("#page");
   if (!source || !page) throw new Error(`index.html has no #page or no template #${template}`);
