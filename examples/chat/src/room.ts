@@ -11,7 +11,9 @@ export function showRoom(room: string): void {
   const find = show("room");
   const author = find<HTMLInputElement>("[name=author]");
   author.value = localStorage.getItem("name") ?? randomName();
-  author.addEventListener("change", () => localStorage.setItem("name", author.value.trim()));
+  const keepName = (): void => localStorage.setItem("name", author.value.trim());
+  keepName();
+  author.addEventListener("change", keepName);
 
   const status = statusLine(find(".status"));
   const fail = (error: Error): void => status.note(error.message);
