@@ -62,7 +62,10 @@ async function talkDuring(ada: Visitor, bob: Visitor, round: string, happen: () 
   const stop = new AbortController();
   const talks = Promise.all([talk(ada, `Ada ${round}`, stop.signal), talk(bob, `Bob ${round}`, stop.signal)]);
   const cut = ({ page }: Visitor): Promise<unknown> =>
-    awaitUntil(() => page.evaluate("states.includes('waiting') && states.at(-1) === 'connected'"), { what: "cut off and connected again" });
+    awaitUntil(() => page.evaluate("states.includes('waiting') && states.at(-1) === 'connected'"), {
+      what: "cut off and connected again",
+      deadlineMs: 90_000,
+    });
   try {
     await awaitUntil(async () => (await read(ada)).length >= before + 10, { what: "the two are in the middle of it" });
     await Promise.all([happen(), cut(ada), cut(bob)]);
@@ -70,6 +73,7 @@ async function talkDuring(ada: Visitor, bob: Visitor, round: string, happen: () 
     await awaitUntil(async () => (await read(ada)).length >= reconnected + 10, { what: "they go on talking" });
   } finally {
     stop.abort();
+    await Promise.allSettled([talks]);
   }
   return (await talks).flat();
 }

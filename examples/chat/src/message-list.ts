@@ -29,11 +29,16 @@ export function messageList(find: Find, { isOwn, loadOlder, fail }: Options) {
   const toEnd = (): void => {
     scroll.scrollTop = scroll.scrollHeight;
   };
-  const following = (change: () => void): void => {
-    const isAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
-    change();
+  let isAtEnd = true;
+  scroll.addEventListener("scroll", () => {
+    isAtEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+  });
+  const following = (change?: () => void): void => {
+    change?.();
     if (isAtEnd) toEnd();
   };
+  // A phone's keyboard opens.
+  new ResizeObserver(() => following()).observe(scroll);
   const startAt = (seq: number): void => {
     firstSeq = seq;
     older.hidden = seq <= 1;
