@@ -130,7 +130,8 @@ describe("the examples in a browser", { skip: skipBrowser }, () => {
   before(async () => {
     mkdirSync(SHOTS, { recursive: true });
     if (skipBrowser !== false) return;
-    [browser, installation] = await Promise.all([startBrowser(), startInstallation()]);
+    browser = await startBrowser();
+    installation = await startInstallation();
   });
   after(async () => {
     await browser?.close();
