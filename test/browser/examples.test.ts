@@ -269,6 +269,8 @@ describe("the examples in a browser", { skip: skipBrowser }, () => {
       await eve.page.getByRole("button", { name: "Older messages" }).click();
       await eve.page.locator("li").nth(50).waitFor();
       assert.deepEqual(await read(eve), many.slice(-100));
+      await chat.wrangler("delete");
+      await eve.page.getByRole("status").filter({ hasText: "Reconnecting" }).waitFor();
       assert.deepEqual(unexpected(ada, eve), []);
     });
   });

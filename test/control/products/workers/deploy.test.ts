@@ -393,14 +393,16 @@ onBothDatabases("Workers", {
     assert.equal((await client.call("GET", "/workers/subdomains/mine")).code, "subdomain_taken");
     await deploy(client, "app");
     assert.deepEqual((await client.call("GET", "/workers/tails/by-consumer/app")).result, []);
+    assert.deepEqual((await client.call("GET", "/containers/applications")).result, []);
     for (const path of [
       "/workers/durable_objects/namespaces?per_page=1000&page=1",
       "/storage/kv/namespaces?page=7&per_page=1000&order=title&direction=asc",
+      "/d1/database?per_page=10&page=1",
     ]) {
       const empty = await client.call("GET", path);
       assert.deepEqual([empty.result, empty.info.total_count], [[], 0]);
     }
-    for (const path of ["/d1/database?per_page=10&page=1", "/d1/database/x", "/queues?page=1", "/r2/buckets"]) {
+    for (const path of ["/queues?page=1", "/r2/buckets"]) {
       const absent = await client.call("GET", path);
       assert.deepEqual([absent.status, absent.code], [400, "product_unavailable"]);
     }
