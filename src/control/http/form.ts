@@ -6,6 +6,7 @@ import type { Room } from "./memory.ts";
 
 export type Part = {
   readonly name: string;
+  readonly fileName: string | undefined;
   /** Lower case, without parameters; `text/plain` where the part names none. */
   readonly type: string;
   readonly bytes: Buffer;
@@ -62,7 +63,7 @@ class Form {
         resolve();
       });
     });
-    this.#parser.on("file", (name, stream, _fileName, _encoding, type) => this.#part(name, type, stream));
+    this.#parser.on("file", (name, stream, fileName, _encoding, type) => this.#part(name ?? "", fileName, type, stream));
     this.#parser.on("partsLimit", () => this.#tooMany());
   }
 
@@ -70,7 +71,7 @@ class Form {
     this.#problem ??= this.#refuse.malformed(`body: the form has more than ${this.#limits.maxParts} parts.`);
   }
 
-  #part(name: string | undefined, type: string, stream: NodeJS.ReadableStream): void {
+  #part(name: string, fileName: string | undefined, type: string, stream: NodeJS.ReadableStream): void {
     const chunks: Buffer[] = [];
     // As nul.ts has it for paths and fields; what a name may hold each product says itself.
     if (type.includes("\0")) this.#problem ??= this.#refuse.malformed("body: a part's Content-Type holds a NUL character.");
@@ -79,7 +80,7 @@ class Form {
     stream.on("error", () => undefined);
     stream.on("end", () => {
       if (this.parts.length === this.#limits.maxParts) return this.#tooMany();
-      this.parts.push({ name: name ?? "", type: type.toLowerCase(), bytes: Buffer.concat(chunks) });
+      this.parts.push({ name, fileName, type: type.toLowerCase(), bytes: Buffer.concat(chunks) });
     });
   }
 
@@ -119,28 +120,54 @@ class Form {
   }
 }
 
+/** What the official SDK calls the forms of its uploads, and the JSON that it sends in place of one without files. */
+const MISNAMED = "application/javascript";
+const BOUNDARY = "mayfly-json-in-place-of-a-form";
+/** Such JSON is taken as a form's only part, `body`. */
+const JSON_HEAD = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="body"\r\nContent-Type: application/json\r\n\r\n`;
+const JSON_END = `\r\n--${BOUNDARY}--\r\n`;
+
+/** The type of a form that is called something else, by the boundary that it begins with; empty where it begins with none. */
+function typeByItsBegin(chunk: Uint8Array): string {
+  if (chunk[0] === 0x7b) return `multipart/form-data; boundary=${BOUNDARY}`;
+  const [, boundary] = /^--([\w'()+,./:=?-]{1,70})\r\n/.exec(Buffer.from(chunk.subarray(0, 80)).toString("latin1")) ?? [];
+  return boundary === undefined ? "" : `multipart/form-data; boundary="${boundary}"`;
+}
+
+function begin(type: string, limits: FormLimits, refuse: FormRefusals): Form {
+  if (!/^multipart\/form-data\s*;.*boundary=/is.test(type)) {
+    throw refuse.malformed("Content-Type: must be multipart/form-data with a boundary.");
+  }
+  try {
+    return new Form(type, limits, refuse);
+  } catch {
+    throw refuse.malformed("Content-Type: its boundary cannot be read.");
+  }
+}
+
 /**
  * The parts of a form in the order they were sent.
  * @param limits `maxBytes` of the whole body @throws PlatformError what `refuse` makes; nothing else for bad input
  */
 export async function readForm(request: Request, limits: FormLimits, refuse: FormRefusals): Promise<readonly Part[]> {
-  const type = request.headers.get("content-type") ?? "";
-  if (!/^multipart\/form-data\s*;.*boundary=/is.test(type)) {
-    throw refuse.malformed("Content-Type: must be multipart/form-data with a boundary.");
-  }
-  let form: Form;
-  try {
-    form = new Form(type, limits, refuse);
-  } catch {
-    throw refuse.malformed("Content-Type: its boundary cannot be read.");
-  }
   const declared = Number(request.headers.get("content-length") ?? 0);
   if (declared > discardMaxBytes(limits)) throw refuse.tooLarge(`body: larger than ${limits.maxBytes} bytes.`);
+  const type = request.headers.get("content-type") ?? "";
+  let isJson = false;
+  let form = type === MISNAMED ? null : begin(type, limits, refuse);
   try {
-    for await (const chunk of request.body ?? []) await form.write(chunk);
+    for await (const chunk of request.body ?? []) {
+      if (form === null) {
+        form = begin(typeByItsBegin(chunk), limits, refuse);
+        isJson = chunk[0] === 0x7b;
+        if (isJson) await form.write(Buffer.from(JSON_HEAD));
+      }
+      await form.write(chunk);
+    }
+    if (isJson) await form?.write(Buffer.from(JSON_END));
   } catch (cause) {
     if (cause instanceof PlatformError) throw cause;
     throw refuse.malformed("body: broke off before its end.");
   }
-  return form.end();
+  return (form ?? begin("", limits, refuse)).end();
 }

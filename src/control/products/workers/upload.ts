@@ -26,6 +26,7 @@ import { checkScriptName } from "./names.ts";
 import { planObjects } from "./objects.ts";
 import { checkAlias } from "./previews.ts";
 import { bodyMaxBytes, METADATA_MAX_BYTES, MODULES_MAX } from "./quota.ts";
+import { asWranglerSends } from "./sdk-form.ts";
 import * as store from "./store.ts";
 
 /** The date of Workers that name none, as the hosted original has it. */
@@ -92,7 +93,7 @@ async function parse(context: ProductContext, call: AccountCall, script: string,
   const subdomain = await store.subdomainOf(context.store.db, call.account);
   checkScriptName(script, subdomain);
   const limits = { maxBytes: bodyMaxBytes(context.quota), maxParts: MODULES_MAX + 1, room };
-  const parts = await readForm(call.request, limits, refusals);
+  const parts = asWranglerSends(await readForm(call.request, limits, refusals));
   const metadata = parseMetadata(parts);
   refuseUnknownProducts(metadata);
   checkAlias(metadata.annotations?.["workers/alias"], script, subdomain);
