@@ -174,7 +174,6 @@ const CASES: readonly Case[] = [
   ],
   ["props that are no object", binding({ type: "service", name: "B", service: "x", props: 1 }), "invalid_upload", /props/],
   ...[
-    "d1",
     "ai",
     "vectorize",
     "browser",
@@ -263,7 +262,7 @@ const BODIES: readonly (readonly [method: string, path: string, json: unknown, c
   ["POST", "scripts/app/subdomain", { enabled: "yes" }, "invalid_input", /enabled/],
   ["PUT", "scripts/app/schedules", {}, "invalid_input", /body/],
   ["PATCH", "scripts/app/script-settings", { tags: 1 }, "invalid_input", /tags/],
-  ["PATCH", "scripts/app/settings", { bindings: [{ type: "d1", name: "D" }] }, "invalid_upload", /type "d1"/],
+  ["PATCH", "scripts/app/settings", { bindings: [{ type: "d1", name: "D" }] }, "invalid_upload", /binding of type d1 must have a valid `id`/],
   ["PATCH", "scripts/app/settings", { bindings: 1 }, "invalid_upload", /settings\.bindings/],
   ["PUT", "subdomain", {}, "invalid_input", /subdomain/],
 ];
