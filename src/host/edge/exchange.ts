@@ -251,8 +251,12 @@ export class Exchange implements Outlet {
     return true;
   }
 
-  ended(): void {
+  parted(): void {
     this.#connection = undefined;
+  }
+
+  ended(): void {
+    this.parted();
     this.finish();
   }
 

@@ -20,6 +20,8 @@ export type Outlet = Receiver & {
   whole(bytes: Buffer): void;
   /** The body is whole, though the response may not be. */
   finish(): void;
+  /** The response has been taken in: its connection serves others from now on, or is gone. */
+  parted(): void;
   /** Called once the exchange is over, however it ends. */
   onOver(forget: () => void): void;
 };
@@ -154,11 +156,13 @@ class Compressed implements Receiver {
 
   ended(): void {
     this.#ended = true;
+    this.#parts.outlet.parted();
     this.#job?.finish(Buffer.concat(this.#pieces));
   }
 
   failed(failure: UpstreamFailure): void {
     this.#lost = failure;
+    this.#parts.outlet.parted();
     this.#job?.abandon();
   }
 

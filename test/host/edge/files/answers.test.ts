@@ -1,5 +1,6 @@
 // A file's answer against processes that answer at a pace, and in a way, of the test's choosing.
 import assert from "node:assert/strict";
+import { request } from "node:http";
 import type { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { text } from "node:stream/consumers";
@@ -92,6 +93,29 @@ describe("A file that a process answers with", () => {
     sockets[1]?.write(BODY.slice(1000));
     const answer = await follower;
     assert.deepEqual([answer.status, answer.headers["content-encoding"], answer.text], [200, undefined, BODY]);
+    await leasesReturned(b);
+  });
+
+  test("that waits to be compressed for one who leaves takes nobody else's connection along", async () => {
+    const sockets: Socket[] = [];
+    await using b = await bench(
+      (socket, before) => {
+        sockets.push(socket);
+        if (before === 0) socket.write(head() + BODY);
+      },
+      new Compressor({ threads: 0 }),
+    );
+    const first = request({ host: "127.0.0.1", port: b.running.port, headers: { host: `hello--quiet-otter-x7k2p.${DOMAIN}`, ...GZIP } });
+    first.on("error", () => {});
+    first.end();
+    await awaitUntil(() => b.capsules.pool.idle === 1, { what: "the file was read, and its connection serves again" });
+    const second = b.get();
+    await awaitUntil(() => sockets.length === 2, { what: "the second request is there" });
+    assert.equal(sockets[0], sockets[1]);
+    first.destroy();
+    await awaitUntil(() => b.capsules.out === 1, { what: "the first one's lease is returned" });
+    sockets[1]?.write(head() + BODY);
+    assert.equal((await second).text, BODY);
     await leasesReturned(b);
   });
 
