@@ -62,6 +62,8 @@ export class Capsule implements Occupant {
   #place: Disposable | null = null;
   #startAsked = false;
   #startOff = new AbortController();
+  /** Calls off what is done while no process runs: somebody wants one. */
+  #restOff = new AbortController();
   #turn: Promise<unknown> = Promise.resolve();
   /** Woken at every change of anything that `#decide` looks at. */
   readonly #callers: Callers;
@@ -125,6 +127,7 @@ export class Capsule implements Occupant {
    * @throws PlatformError account_gone after the end; capsule_failed when its process does not start
    */
   apply(spec: CapsuleSpec): Promise<{ serving: number }> {
+    this.#restOff.abort();
     return this.#inTurn(async () => {
       this.#refuseIfGone();
       if (this.#known !== null && spec.generation <= this.#known.generation) return { serving: this.#known.generation };
@@ -135,11 +138,13 @@ export class Capsule implements Occupant {
       this.#refuseIfGone();
       const before = this.#known;
       const run = this.#run;
+      const lived = this.#live();
       this.#upkeep.changed(before, next);
       this.#known = next;
       this.#localSuspension = null;
       this.#mishaps.forget();
       this.#endTimer.set(next.endsAtMs);
+      if (before !== null && !lived && this.#live()) this.#upkeep.revived();
       if (!this.#live()) await this.#kill();
       else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
       else {
@@ -150,7 +155,8 @@ export class Capsule implements Occupant {
       // The end may have come during the drain.
       this.#refuseIfGone();
       await this.#prune(spec);
-      if (this.#run === null && this.#upkeep.sweepDue) await this.#upkeep.atRest(next);
+      await this.#restIfDue(AbortSignal.timeout(this.#parts.bounds.restMs));
+      this.#restLater();
       return { serving: spec.generation };
     });
   }
@@ -172,7 +178,8 @@ export class Capsule implements Occupant {
     return this.#inTurn(async () => {
       if (this.#run === null || this.#run.leases > 0) return;
       await this.#stop(this.#run, 0);
-      await this.#upkeep.atRest(this.#known);
+      // Not waited for: whoever needs the place has it.
+      this.#restLater();
     });
   }
 
@@ -181,6 +188,7 @@ export class Capsule implements Occupant {
    * @param work is told when the account ends
    */
   atRest<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#restOff.abort();
     return this.#inTurn(async () => {
       this.#refuseIfGone();
       if (this.#run !== null) await this.#stop(this.#run, this.#parts.bounds.drainMs);
@@ -189,6 +197,7 @@ export class Capsule implements Occupant {
         return await work(this.#upkeep.over);
       } finally {
         this.#callers.wake();
+        this.#restLater();
       }
     });
   }
@@ -202,6 +211,7 @@ export class Capsule implements Occupant {
   async shutDown(): Promise<void> {
     this.#closing = true;
     this.#startOff.abort(new Error("the host is going down"));
+    this.#restOff.abort();
     this.#endTimer.set(null);
     this.#callers.wake();
     await this.#inTurn(async () => {
@@ -289,11 +299,15 @@ export class Capsule implements Occupant {
   #askForStart(): void {
     if (this.#startAsked) return;
     this.#startAsked = true;
+    this.#restOff.abort();
     void this.#inTurn(async () => {
       this.#startAsked = false;
       if (this.#run === null && this.#live()) await this.#start(null);
     })
-      .catch((error: unknown) => this.#log.warn(failure(error), "a capsule could not be started"))
+      .catch((error: unknown) => {
+        this.#log.warn(failure(error), "a capsule could not be started");
+        this.#restLater();
+      })
       .finally(() => this.#callers.wake());
   }
 
@@ -339,11 +353,18 @@ export class Capsule implements Occupant {
     this.#restLater();
   }
 
-  /** After a process that nobody meant to stop. */
+  /** Once it is clear that no process follows. */
   #restLater(): void {
-    void this.#inTurn(async () => {
-      if (this.#run === null && !this.#closing) await this.#upkeep.atRest(this.#known);
-    }).catch((error: unknown) => this.#log.error(failure(error), "an account could not be put to rest"));
+    void this.#inTurn(() => this.#restIfDue()).catch((error: unknown) =>
+      this.#log.error(failure(error), "an account could not be put to rest"),
+    );
+  }
+
+  /** In turn: as long as nobody wants a process. */
+  async #restIfDue(...off: AbortSignal[]): Promise<void> {
+    if (this.#run !== null || !this.#upkeep.due || this.#startAsked || this.#closing) return;
+    this.#restOff = new AbortController();
+    await this.#upkeep.atRest(this.#known, AbortSignal.any([this.#restOff.signal, ...off]));
   }
 
   #mishap(fate: Fate): void {
@@ -394,10 +415,11 @@ export class Capsule implements Occupant {
       this.#freePlace();
       return;
     }
-    if (this.#upkeep.sweepDue) await this.#upkeep.atRest(this.#known);
+    if (this.#upkeep.sweepDue) await this.#upkeep.atRest(this.#known, AbortSignal.timeout(this.#parts.bounds.restMs));
     try {
       await this.#start(spec);
     } catch (error) {
+      this.#restLater();
       this.#callers.wake();
       this.#refuseIfGone();
       this.#log.warn(failure(error), "a new generation did not start");

@@ -44,6 +44,8 @@ export const BOUNDS = {
   lookupMs: 1_000,
   /** Between two bookmarks of databases that are being written. */
   bookmarkMs: 300_000,
+  /** Upkeep of what lies on disk holds nobody up for longer. */
+  restMs: 10_000,
   /** Longest wait of one call for events. */
   eventsMs: 25_000,
   /** Everything must have stopped so long after the host was told to. */

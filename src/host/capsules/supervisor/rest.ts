@@ -34,8 +34,8 @@ export class Rest {
     const { account, state } = known;
     const swept = !due.sweep || (await this.#try(account, { kind: "sweep", keep: state }, signal));
     const kept = !due.bookmarks || (await this.bookmark(known, signal));
-    if (known.hasAlarms) await this.tellAlarm(account, signal);
-    return swept && kept;
+    const told = !known.hasAlarms || (await this.tellAlarm(account, signal));
+    return swept && kept && told;
   }
 
   /** A bookmark of each of the account's databases that changed since its last. Never rejects. */
@@ -45,21 +45,24 @@ export class Rest {
     return all;
   }
 
-  /** Tells control when the account's next alarm is due. Never rejects. */
-  async tellAlarm(account: AccountId, signal: AbortSignal): Promise<void> {
+  /** Tells control when the account's next alarm is due. Never rejects. @returns whether it was told */
+  async tellAlarm(account: AccountId, signal: AbortSignal): Promise<boolean> {
     const { run, events, marks, clock, log } = this.#parts;
     let wakeAtMs: number | null;
     try {
       ({ nextMs: wakeAtMs } = stateAnswers.alarms.parse(await json(await run(account, { kind: "alarms" }, signal))));
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       log.error({ err: error, account }, "an account's alarms could not be read");
       wakeAtMs = clock.now() + BLIND_WAKE_MS;
     }
-    if (!signal.aborted) marks.told(account, events.append({ kind: "cold", account, reason: "its process was stopped", wakeAtMs }));
+    if (signal.aborted) return false;
+    marks.told(account, events.append({ kind: "cold", account, reason: "its process was stopped", wakeAtMs }));
+    return true;
   }
 
   async #try(account: AccountId, job: StateJob, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return false;
     try {
       const answer = await this.#parts.run(account, job, signal);
       for await (const _ of answer);

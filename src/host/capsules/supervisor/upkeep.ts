@@ -20,6 +20,8 @@ export class Upkeep {
   readonly #bounds: Pick<Bounds, "bookmarkMs">;
   #over = new AbortController();
   #sweepDue = false;
+  /** A process ran since everything was last done. */
+  #ran = false;
   /** When the databases were last kept; milliseconds since the epoch. */
   #bookmarkedMs = 0;
 
@@ -34,6 +36,11 @@ export class Upkeep {
     return this.#sweepDue;
   }
 
+  /** Whether anything is to be done before the account may be left at rest. */
+  get due(): boolean {
+    return this.#sweepDue || this.#ran;
+  }
+
   /** Aborts when nothing of the account may go on any more. */
   get over(): AbortSignal {
     return this.#over.signal;
@@ -45,15 +52,22 @@ export class Upkeep {
 
   started(): void {
     this.#bookmarkedMs = this.#clock.now();
+    this.#ran = true;
   }
 
-  /** While no process of the account runs. Never rejects. */
-  async atRest(known: Essentials | null): Promise<void> {
-    const { signal } = this.#over;
+  /** The account may be used again: an alarm that fell due meanwhile was told for nothing. */
+  revived(): void {
+    this.#ran = true;
+  }
+
+  /** While no process of the account runs. Never rejects. @param off calls off what is not done yet: it stays due */
+  async atRest(known: Essentials | null, off: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([this.#over.signal, off]);
     if (known === null || signal.aborted) return;
     const now = this.#clock.now();
     if (!(await this.#rest.after(known, { sweep: this.#sweepDue, bookmarks: known.state.d1.length > 0 }, signal))) return;
     this.#sweepDue = false;
+    this.#ran = false;
     this.#bookmarkedMs = now;
   }
 

@@ -120,7 +120,7 @@ describe("a call of control", () => {
     const got = await callService(b.supervisor, call(spec.account, "GET", "/cron"));
     assert.equal(await text(got.body), "* * * * * 1700000000000");
     const absent = { account: spec.account, service: "nobody", cron: "* * * * *", scheduledTimeMs: 0 };
-    assert.deepEqual(await runSchedule(b.supervisor, absent), { outcome: "exception" });
+    assert.deepEqual(await runSchedule(b.supervisor, absent), { outcome: "absent" });
   });
 
   test("finds no way into an account that ended, or that nobody knows", async () => {
@@ -208,5 +208,58 @@ describe("at rest", () => {
     assert.equal(await text(await restoring), "{}");
     assert.equal(await waiting, "set");
     assert.equal((await b.supervisor.usage(spec.account)).starts, 2);
+  });
+
+  test("upkeep holds nobody up: a caller calls it off, another account has the place, and it is done later", async () => {
+    const asked: StateJob["kind"][] = [];
+    let stuck = true;
+    const run: Keeper["run"] = async (place, job, { signal } = {}) => {
+      asked.push(job.kind);
+      if (job.kind !== "d1-bookmark" || !stuck) return noKeeper.run(place, job);
+      signal?.throwIfAborted();
+      // As where every turn is somebody else's.
+      return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason as Error)));
+    };
+    await using b = await bench({ keeper: { run }, capsulesHot: 1, idleMs: 300, bounds: { tickMs: 50, restMs: 200 } });
+    const spec = withState({ ...NOTHING, d1: ["0".repeat(32)] });
+    await apply(b, spec);
+    await get(b.supervisor, spec.label, "/set");
+    const stuckAgain = (): Promise<unknown> => awaitUntil(() => asked.at(-1) === "d1-bookmark", { what: "upkeep waits for its turn" });
+    await stuckAgain();
+    assert.equal(await get(b.supervisor, spec.label, "/set"), "set");
+    const other = await b.deploy(answering("'other'"));
+    assert.equal(await get(b.supervisor, other.label), "other");
+    await stuckAgain();
+    const { account, subdomain } = other;
+    await b.supervisor.end({ account, subdomain, reason: "owner", endedAtMs: Date.now() });
+    await stuckAgain();
+    stuck = false;
+    await get(b.supervisor, spec.label, "/set");
+    await awaitUntil(() => asked.at(-1) === "alarms", { what: "all is done" });
+  });
+
+  test("an alarm is told though a job was what stopped its process", async () => {
+    const { keeper } = remembering(77);
+    await using b = await bench({ keeper });
+    const spec = withState(NOTHING);
+    await apply(b, spec);
+    await get(b.supervisor, spec.label, "/set");
+    const bookmark = "00000000-00000000-00000000-00000000000000000000000000000000";
+    await text(await b.supervisor.state(spec.account, { kind: "d1-restore", database: "0".repeat(32), bookmark }));
+    const [event] = await b.supervisor.events(0);
+    assert.deepEqual([event?.kind, event?.kind === "cold" && event.wakeAtMs], ["cold", 77]);
+  });
+
+  test("an account that serves again after a suspension has its next alarm told anew", async () => {
+    const { keeper } = remembering(78);
+    await using b = await bench({ keeper });
+    const spec = withState(NOTHING);
+    await apply(b, spec);
+    await get(b.supervisor, spec.label, "/set");
+    await b.supervisor.apply({ ...spec, generation: 2, suspended: "a look at it" });
+    const cursor = (await b.supervisor.events(0)).at(-1)?.cursor ?? 0;
+    await b.supervisor.apply({ ...spec, generation: 3 });
+    const [event] = await b.supervisor.events(cursor);
+    assert.deepEqual([event?.kind, event?.kind === "cold" && event.wakeAtMs], ["cold", 78]);
   });
 });
