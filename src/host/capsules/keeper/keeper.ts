@@ -69,6 +69,7 @@ export type KeeperOptions = {
   readonly longAtOnce?: number;
   /** Jobs that wait for their turn. */
   readonly waiting?: number;
+  readonly waitingOfOne?: number;
   /** For tests: milliseconds instead of each job's own. */
   readonly timeMs?: number;
 };
@@ -113,7 +114,7 @@ function readHeader(line: string): z.infer<typeof header> | null {
 }
 
 /** What follows the first line, to its proper end. */
-async function* answerOf(work: Work, chunks: AsyncIterator<Buffer>, rest: Buffer, done: () => void): AsyncGenerator<Buffer> {
+async function* answerOf(work: Work, chunks: AsyncIterator<Buffer>, rest: Buffer): AsyncGenerator<Buffer> {
   try {
     let left = work.job.kind === "d1-export" ? EXPORT_BYTES : JSON_BYTES;
     for (let chunk: Buffer | undefined = rest; chunk !== undefined;) {
@@ -128,7 +129,6 @@ async function* answerOf(work: Work, chunks: AsyncIterator<Buffer>, rest: Buffer
   } finally {
     work.process.kill();
     await work.process.exited;
-    done();
   }
 }
 
@@ -144,7 +144,7 @@ async function feed({ process, job }: Work, input: NodeJS.WritableStream, body: 
   });
 }
 
-async function begin(work: Work, body: Readable | undefined, done: () => void): Promise<Readable> {
+async function begin(work: Work, body: Readable | undefined): Promise<Readable> {
   const { pipes } = work.process;
   if (pipes === undefined) throw new Error("the sandbox gave the keeper no pipes");
   pipes.input.on("error", () => {});
@@ -159,18 +159,15 @@ async function begin(work: Work, body: Readable | undefined, done: () => void): 
       next: "Read what it says of the stored data.",
     });
   }
-  const answer = Readable.from(answerOf(work, chunks, rest, done), { objectMode: false });
+  const answer = Readable.from(answerOf(work, chunks, rest), { objectMode: false });
   // A generator that never began has no end either.
-  answer.once("close", () => {
-    work.process.kill();
-    void work.process.exited.finally(done);
-  });
+  answer.once("close", () => work.process.kill());
   return answer;
 }
 
 /** Starts keepers over a sandbox. */
-export function createKeeper({ sandbox, atOnce = 3, longAtOnce = 2, waiting = 64, timeMs }: KeeperOptions): Keeper {
-  const turns = new Turns({ atOnce, longAtOnce, waiting });
+export function createKeeper({ sandbox, atOnce = 3, longAtOnce = 2, waiting = 64, waitingOfOne = 8, timeMs }: KeeperOptions): Keeper {
+  const turns = new Turns({ atOnce, longAtOnce, waiting, waitingOfOne });
   const closing = new AbortController();
   const working = new Set<Sandboxed>();
 
@@ -201,10 +198,14 @@ export function createKeeper({ sandbox, atOnce = 3, longAtOnce = 2, waiting = 64
         collectStdout: false,
       });
       working.add(process);
-      void process.exited.finally(() => process !== undefined && working.delete(process));
+      // A process that is gone holds no turn, whether or not anybody reads what it left.
+      void process.exited.finally(() => {
+        if (process !== undefined) working.delete(process);
+        done();
+      });
       over.addEventListener("abort", kill);
       if (over.aborted) kill();
-      return await begin({ process, job, over }, body, done);
+      return await begin({ process, job, over }, body);
     } catch (error) {
       process?.kill();
       await process?.exited;

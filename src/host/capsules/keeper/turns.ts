@@ -6,6 +6,8 @@ export type TurnBounds = {
   /** Of these, how many may be long ones; the rest is always there for the quick. */
   readonly longAtOnce: number;
   readonly waiting: number;
+  /** Of these, how many may be one account's: it crowds nobody else out. */
+  readonly waitingOfOne: number;
 };
 
 type Claim = { readonly account: string; readonly long: boolean };
@@ -35,9 +37,10 @@ export class Turns {
   }
 
   #wait(claim: Claim, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#waiting.size >= this.#bounds.waiting) {
+    const ofOne = [...this.#waiting].filter(({ account }) => account === claim.account).length;
+    if (this.#waiting.size >= this.#bounds.waiting || ofOne >= this.#bounds.waitingOfOne) {
       throw new PlatformError("capsule_failed", {
-        message: "Too many jobs on stored data are waiting on this machine.",
+        message: `Too many jobs on stored data are waiting ${ofOne >= this.#bounds.waitingOfOne ? "for this account" : "on this machine"}.`,
         retryAfterSeconds: 5,
       });
     }

@@ -186,6 +186,14 @@ describe("a keeper that was taken over", () => {
     await assert.rejects(waiting, { code: "capsule_failed", message: /cut off/ });
   });
 
+  test("holds no turn once it is gone, though nobody reads its answer", async () => {
+    await using keeper = taken(`printf '{"ok":true}\\n{"nextMs":1,"skipped":[]}\\n'`);
+    const unread = await keeper.run(place, { kind: "alarms" });
+    const signal = AbortSignal.timeout(10_000);
+    assert.deepEqual(await keeper.runJson(place, { kind: "alarms" }, { signal }), { nextMs: 1, skipped: [] });
+    assert.equal(await text(unread), '{"nextMs":1,"skipped":[]}\n');
+  });
+
   test("is never asked what is no job", async () => {
     await using keeper = taken("exit 0");
     for (const database of ["../../etc", "", "A".repeat(32), `${"a".repeat(32)}/x`]) {

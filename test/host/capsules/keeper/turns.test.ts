@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";
 import { Turns } from "../../../../src/host/capsules/keeper/turns.ts";
 
-const BOUNDS = { atOnce: 3, longAtOnce: 2, waiting: 2 };
+const BOUNDS = { atOnce: 3, longAtOnce: 2, waiting: 2, waitingOfOne: 2 };
 
 /** Whether the turn has come. */
 async function has(turn: Promise<unknown>): Promise<boolean> {
@@ -50,4 +50,14 @@ test("the crowd that waits is bounded, and who aborts leaves it", async () => {
   await assert.rejects(second, { message: "gone" });
   assert.equal(await has(turns.take({ account: "a", long: false })), false);
   await assert.rejects(turns.take({ account: "b", long: false }, abort.signal), { message: "gone" });
+});
+
+test("one account's crowd keeps no other out", async () => {
+  const turns = new Turns({ ...BOUNDS, waiting: 10 });
+  for (const account of ["a", "b"]) await turns.take({ account, long: true });
+  for (const _ of [1, 2]) assert.equal(await has(turns.take({ account: "a", long: true })), false);
+  await assert.rejects(turns.take({ account: "a", long: true }), { code: "capsule_failed", message: /for this account/ });
+  const quick = await turns.take({ account: "c", long: false });
+  assert.equal(await has(turns.take({ account: "d", long: true })), false);
+  quick[Symbol.dispose]();
 });
