@@ -68,6 +68,11 @@ function toError(answer: string): PlatformError {
 const CALL_HEADER = "mayfly-call";
 const ANSWER_HEADER = "mayfly-answer";
 
+/** What control says in a head, such as the names of a thousand tables … */
+const MAX_CALL_HEAD_BYTES = 8_388_608;
+/** … and what a process answers, of whose head host takes 16 KiB. */
+const MAX_ANSWER_HEAD_BYTES = 65_536;
+
 const headed = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
 const unheaded = (header: string | string[] | undefined): unknown => JSON.parse(Buffer.from(String(header), "base64").toString());
 
@@ -129,7 +134,8 @@ class Link {
 
   #exchange(path: string, body: string | Uint8Array | Readable, headers: Record<string, string> = {}): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath: this.#socketPath, path, method: "POST", agent: this.#agent, headers }, resolve);
+      const [socketPath, agent, maxHeaderSize] = [this.#socketPath, this.#agent, MAX_ANSWER_HEAD_BYTES];
+      const outgoing = request({ socketPath, path, method: "POST", agent, headers, maxHeaderSize }, resolve);
       outgoing.on("error", reject);
       if (body instanceof Readable) pipeline(body, outgoing).catch(reject);
       else outgoing.end(body);
@@ -222,7 +228,10 @@ async function reply(answer: Answer, onBug: (error: unknown) => void, incoming: 
 
 function listen(socketPath: string, answer: Answer, onBug: (error: unknown) => void): Promise<Server> {
   rmSync(socketPath, { force: true });
-  const server = createServer((incoming, outgoing) => void reply(answer, onBug, incoming, outgoing));
+  const server = createServer(
+    { maxHeaderSize: MAX_CALL_HEAD_BYTES },
+    (incoming, outgoing) => void reply(answer, onBug, incoming, outgoing),
+  );
   server.requestTimeout = 0;
   // A call on a connection that is just being closed for its idleness would fail.
   server.keepAliveTimeout = 0;

@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { request, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { connectHost, serveHost } from "../../../src/capsule/link.ts";
 import type { CapsuleHost } from "../../../src/capsule/messages.ts";
+import type { StateJob } from "../../../src/capsule/state.ts";
+import type { Keeper } from "../../../src/host/capsules/keeper/keeper.ts";
 import { createCapsuleHost } from "../../../src/host/capsules/capsule-host.ts";
 import { createTrials } from "../../../src/host/capsules/trials/trial.ts";
 import { systemClock } from "../../../src/kernel/clock.ts";
@@ -43,6 +46,35 @@ describe("a capsule host", () => {
     });
     answer.resume();
     assert.deepEqual([answer.headers.connection, answer.headers["keep-alive"]], ["keep-alive", undefined]);
+  });
+
+  test("takes the longest head that a job can have, and gives the longest that a process can answer with", async () => {
+    const asked: StateJob[] = [];
+    const run: Keeper["run"] = (_place, job) => {
+      asked.push(job);
+      return Promise.resolve(Readable.from(["CREATE"]));
+    };
+    await using b = await bench({ keeper: { run } });
+    await using d = await door(b);
+    const source = `export default {
+      fetch: () => new Response("long", { headers: { one: "x".repeat(15_000) } })
+    };`;
+    const { account } = await b.deploy(source);
+    const tables = Array.from({ length: 1_000 }, (_, at) => `${at}`.padEnd(1_000, "ü"));
+    const job = { kind: "d1-export" as const, database: "a".repeat(32), noSchema: false, noData: false, tables };
+    assert.equal(await text(await d.host.state(account, job)), "CREATE");
+    assert.deepEqual(asked, [job]);
+    const call = {
+      account,
+      service: `w${sha256(source).slice(0, 12)}`,
+      entrypoint: null,
+      props: "{}",
+      method: "GET" as const,
+      path: "/",
+      headers: {},
+    };
+    const answer = await d.host.call(call);
+    assert.deepEqual([await text(answer.body), answer.headers["one"]?.length], ["long", 15_000]);
   });
 
   test("takes an account from its first file to its last trace", async () => {

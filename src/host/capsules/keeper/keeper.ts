@@ -1,8 +1,7 @@
 // Reads and changes what lies under an account's `state/`, which nothing else outside its process may open: a second program
 // does it, as the account's user, in the sandbox, one process a job. What it answers is untrusted and bounded like anything
 // that a tenant's process says.
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { finished, Readable, type Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { z } from "zod";
 import { stateAnswers, stateJob, type StateAnswer, type AnsweredJob, type StateJob } from "../../../capsule/state.ts";
@@ -132,23 +131,23 @@ async function* answerOf(work: Work, chunks: AsyncIterator<Buffer>, rest: Buffer
   }
 }
 
-/** Sends the job and its body. A program that has ended takes nothing more: its exit tells why. */
-async function feed({ process, job }: Work, input: NodeJS.WritableStream, body: Readable | undefined): Promise<void> {
+/**
+ * Sends the job and its body. A program that has ended takes nothing more, and its exit tells why; the rest of the body is
+ * thrown away, since whoever sends it hears the answer only then. One that broke off must not be taken for one that ended.
+ */
+function feed({ process, job }: Work, input: Writable, body: Readable | undefined): void {
   input.write(`${JSON.stringify(job)}\n`);
   if (body === undefined) return void input.end();
-  let broken = false;
-  body.once("error", () => (broken = true));
-  await pipeline(body, input).catch(() => {
-    // A body that broke off must not be taken for one that ended.
-    if (broken || !body.readableEnded) process.kill();
-  });
+  input.once("close", () => body.unpipe(input).resume());
+  finished(body, { writable: false }, (error) => error && process.kill());
+  body.pipe(input);
 }
 
 async function begin(work: Work, body: Readable | undefined): Promise<Readable> {
   const { pipes } = work.process;
   if (pipes === undefined) throw new Error("the sandbox gave the keeper no pipes");
   pipes.input.on("error", () => {});
-  void feed(work, pipes.input, body);
+  feed(work, pipes.input, body);
   const chunks: AsyncIterator<Buffer> = pipes.output[Symbol.asyncIterator]();
   const { line, rest } = await firstLine(work, chunks);
   const told = readHeader(line);

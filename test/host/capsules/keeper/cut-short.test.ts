@@ -7,6 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { PassThrough, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
+import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createKeeper, type Keeper } from "../../../../src/host/capsules/keeper/keeper.ts";
 import type { LaunchRequest, Sandboxed } from "../../../../src/host/contract.ts";
@@ -192,6 +193,15 @@ describe("a keeper that was taken over", () => {
     const signal = AbortSignal.timeout(10_000);
     assert.deepEqual(await keeper.runJson(place, { kind: "alarms" }, { signal }), { nextMs: 1, skipped: [] });
     assert.equal(await text(unread), '{"nextMs":1,"skipped":[]}\n');
+  });
+
+  test("answers before it has read all, and whoever sends the rest is not cut off", async () => {
+    await using keeper = taken(`printf '{"ok":true}\\n{"error":{"message":"no","statement":1}}\\n'`);
+    const body = Readable.from(Array.from({ length: 100 }, () => Buffer.alloc(65_536)));
+    const ended = finished(body);
+    const job = { kind: "d1-import", database: "a".repeat(32), maxBytes: 1_000_000 } as const;
+    assert.deepEqual(await keeper.runJson(place, job, { body }), { error: { message: "no", statement: 1 } });
+    await ended;
   });
 
   test("is never asked what is no job", async () => {
