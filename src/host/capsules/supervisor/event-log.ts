@@ -1,4 +1,5 @@
-// What happened to capsules, for control to read: a ring with cursors that no two lives of the host share.
+// What happened to capsules, for control to read: a ring with cursors that no two lives of the host share. An account's
+// next alarm stays in it until control has it, or a later one.
 import type { CapsuleEvent } from "../../../capsule/messages.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 
@@ -12,6 +13,7 @@ export class EventLog {
   readonly #clock: Clock;
   #events: CapsuleEvent[] = [];
   #cursor: number;
+  #taken: number;
   readonly #first: number;
   #listeners = new Set<() => void>();
 
@@ -19,15 +21,34 @@ export class EventLog {
     this.#clock = clock;
     this.#cursor = clock.now() * 1_000;
     this.#first = this.#cursor;
+    this.#taken = this.#cursor;
   }
 
   /** Returns the event's cursor: whoever asks for what comes after has taken it. */
   append(event: Untold): number {
     const cursor = ++this.#cursor;
+    if (event.kind === "cold") this.#events = this.#events.filter(({ kind, account }) => kind !== "cold" || account !== event.account);
     this.#events.push({ ...event, cursor, atMs: this.#clock.now() });
-    if (this.#events.length > CAPACITY) this.#events = this.#events.slice(-CAPACITY);
+    this.#trim();
     for (const wake of this.#listeners) wake();
     return cursor;
+  }
+
+  #trim(): void {
+    let spare = this.#events.length - CAPACITY;
+    if (spare <= 0) return;
+    this.#events = this.#events.filter((event) => {
+      if (spare <= 0 || (event.kind === "cold" && event.cursor > this.#taken)) return true;
+      spare--;
+      return false;
+    });
+  }
+
+  /** Whoever asks for what comes after the cursor has everything up to the one that is returned. */
+  taken(cursor: number): number {
+    const upTo = cursor < this.#first || cursor > this.#cursor ? this.#first : cursor;
+    this.#taken = Math.max(this.#taken, upTo);
+    return upTo;
   }
 
   /**
@@ -35,7 +56,7 @@ export class EventLog {
    * A cursor that this life never gave out starts from its first event.
    */
   async after(cursor: number, waitMs: number): Promise<CapsuleEvent[]> {
-    const from = cursor < this.#first || cursor > this.#cursor ? this.#first : cursor;
+    const from = this.taken(cursor);
     if (this.#cursor === from) await this.#next(waitMs);
     return this.#events.filter((event) => event.cursor > from);
   }

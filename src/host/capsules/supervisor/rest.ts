@@ -4,6 +4,7 @@ import { json } from "node:stream/consumers";
 import type { Readable } from "node:stream";
 import { stateAnswers, type StateJob } from "../../../capsule/state.ts";
 import type { Clock } from "../../../kernel/clock.ts";
+import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { EventLog } from "./event-log.ts";
@@ -52,7 +53,7 @@ export class Rest {
     try {
       ({ nextMs: wakeAtMs } = stateAnswers.alarms.parse(await json(await run(account, { kind: "alarms" }, signal))));
     } catch (error) {
-      if (signal.aborted) return false;
+      if (signal.aborted || (error instanceof PlatformError && error.code === "account_gone")) return false;
       log.error({ err: error, account }, "an account's alarms could not be read");
       wakeAtMs = clock.now() + BLIND_WAKE_MS;
     }

@@ -23,6 +23,7 @@ import { Ended } from "./ended.ts";
 import { EventLog } from "./event-log.ts";
 import { HotMarks } from "./hot-marks.ts";
 import { Gate, Places, type Occupant } from "./gates.ts";
+import { Jobs } from "./jobs.ts";
 import { Lookups } from "./lookups.ts";
 import { createMeasures, type Measures } from "./measures.ts";
 import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
@@ -76,6 +77,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
   readonly #parts: CapsuleParts;
   readonly #marks: HotMarks;
   readonly #rest: Rest;
+  readonly #jobs = new Jobs();
   readonly #over = new AbortController();
   readonly #loops: Promise<void>[];
 
@@ -148,9 +150,13 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   async #keep(account: AccountId, job: StateJob, signal: AbortSignal, body?: Readable): Promise<Readable> {
-    await this.#own(account);
-    const place = { account, uid: this.#uid(account), directory: join(this.#options.accountsDirectory, account) };
-    return this.#options.keeper.run(place, job, { signal, ...(body && { body }) });
+    const { accountsDirectory, keeper } = this.#options;
+    const kept = this.writing(account, () => {
+      const place = { account, uid: this.#uid(account), directory: join(accountsDirectory, account) };
+      return keeper.run(place, job, { signal, ...(body && { body }) });
+    });
+    this.#jobs.add(account, kept);
+    return kept;
   }
 
   /** The account's capsule; one that is not known here, or whose end may have been put off, is asked for first. */
@@ -198,6 +204,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
     await this.#departing.get(tombstone.account);
     if (capsule !== undefined) {
       await capsule.end(tombstone);
+      await this.#jobs.over(tombstone.account);
       this.#forget(capsule);
     }
     await Promise.all([silenced, this.#ahead.drop(tombstone.account)]);
@@ -256,7 +263,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   events(cursor: number): Promise<CapsuleEvent[]> {
-    this.#marks.taken(cursor);
+    this.#marks.taken(this.#events.taken(cursor));
     return this.#events.after(cursor, this.#bounds.eventsMs);
   }
 
@@ -390,8 +397,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
   /** Accounts that were hot when an earlier life of this host ended: nobody knows their next alarm. */
   async #tellAlarmsLeft(): Promise<void> {
     for (const account of this.#marks.left()) {
-      const hot = this.#capsules.get(account)?.hot === true;
-      if (!hot && !this.#ended.has(account) && !this.#over.signal.aborted) await this.#rest.tellAlarm(account, this.#over.signal);
+      const signal = AbortSignal.any([this.#over.signal, this.#marks.untilMarked(account)]);
+      if (!this.#ended.has(account) && !signal.aborted) await this.#rest.tellAlarm(account, signal);
     }
   }
 

@@ -1,6 +1,7 @@
 // What control asks of the services in a process, and what is done about state while there is none.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -261,5 +262,68 @@ describe("at rest", () => {
     await b.supervisor.apply({ ...spec, generation: 3 });
     const [event] = await b.supervisor.events(cursor);
     assert.deepEqual([event?.kind, event?.kind === "cold" && event.wakeAtMs], ["cold", 78]);
+  });
+
+  test("alarms that were read before an account became hot are not told, and its mark stays", async () => {
+    await using before = await bench();
+    const spec = withState(NOTHING);
+    await apply(before, spec);
+    await get(before.supervisor, spec.label, "/set");
+    await before.supervisor[Symbol.asyncDispose]();
+    const held = Promise.withResolvers<void>();
+    let reads = 0;
+    const run: Keeper["run"] = async (place, job) => {
+      if (job.kind === "alarms" && reads++ === 0) await held.promise;
+      return noKeeper.run(place, job);
+    };
+    await using b = await bench({ keeper: { run }, directory: before.directory, bounds: { eventsMs: 300 } });
+    await awaitUntil(() => reads === 1, { what: "the alarms are being read" });
+    await apply(b, spec);
+    await get(b.supervisor, spec.label, "/set");
+    held.resolve();
+    assert.deepEqual(await b.supervisor.events(0), []);
+    assert.ok(existsSync(join(b.accounts, spec.account, "hot")));
+  });
+
+  test("an end waits for a job that is only just starting", async () => {
+    const held = Promise.withResolvers<void>();
+    let reads = 0;
+    const run: Keeper["run"] = async (place, job) => {
+      reads++;
+      await held.promise;
+      return noKeeper.run(place, job);
+    };
+    await using b = await bench({ keeper: { run } });
+    const { account, subdomain } = await b.deploy(answering("'x'"));
+    const told = assert.rejects(b.supervisor.state(account, { kind: "alarms" }), { code: "account_gone" });
+    await awaitUntil(() => reads === 1, { what: "the job has begun" });
+    let ended = false;
+    const ending = b.supervisor.end({ account, subdomain, reason: "owner", endedAtMs: Date.now() }).then(() => (ended = true));
+    await awaitUntil(async () => (await b.supervisor.open(`app--${subdomain}`)).kind === "gone", { what: "the account is over" });
+    await get(b.supervisor, (await b.deploy(answering("'y'"))).label);
+    assert.equal(ended, false);
+    held.resolve();
+    await Promise.all([told, ending]);
+    await b.supervisor.erase(account);
+    assert.ok(!existsSync(join(b.accounts, account)));
+  });
+
+  test("an erasure that overtakes a job has the last word", async () => {
+    await using before = await bench();
+    const spec = withState(NOTHING);
+    await apply(before, spec);
+    await get(before.supervisor, spec.label, "/set");
+    await before.supervisor[Symbol.asyncDispose]();
+    const done = Promise.withResolvers<void>();
+    const run: Keeper["run"] = async (place, job) => {
+      await b.supervisor.erase(place.account);
+      await mkdir(join(place.directory, "state"), { recursive: true });
+      setImmediate(done.resolve);
+      return noKeeper.run(place, job);
+    };
+    await using b = await bench({ keeper: { run }, directory: before.directory, bounds: { eventsMs: 300 } });
+    await done.promise;
+    await awaitUntil(() => !existsSync(join(b.accounts, spec.account)), { what: "nothing is left" });
+    assert.deepEqual(await b.supervisor.events(0), []);
   });
 });

@@ -19,7 +19,7 @@ import { essentials, subdomainOf } from "../../../../src/host/capsules/superviso
 import { UserIds } from "../../../../src/host/capsules/files/user-ids.ts";
 import { systemClock } from "../../../../src/kernel/clock.ts";
 import { PlatformError } from "../../../../src/kernel/errors.ts";
-import { newAccountId } from "../../../../src/kernel/ids.ts";
+import { newAccountId, type AccountId } from "../../../../src/kernel/ids.ts";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
 import { answering, specOf } from "../../../fixtures/capsules.ts";
 import { temporaryDirectory } from "../../../fixtures/temporary-directory.ts";
@@ -107,6 +107,21 @@ describe("events", () => {
     const kept = await log.after(0, 1_000);
     assert.equal(kept.length, 1_024);
     assert.equal(kept.at(-1)?.reason, "1099");
+  });
+
+  test("tell each account's next alarm until it was taken, however many there are", async () => {
+    const log = new EventLog(systemClock);
+    const accounts = Array.from({ length: 1_500 }, newAccountId);
+    const cold = (each: AccountId, wakeAtMs: number): number => log.append({ account: each, kind: "cold", reason: "", wakeAtMs });
+    for (const each of accounts) cold(each, 1);
+    const last = cold(accounts[0] ?? account, 2);
+    const told = await log.after(0, 1_000);
+    assert.equal(new Set(told.map((event) => event.account)).size, 1_500);
+    assert.equal(told.length, 1_500, "an alarm that is no longer the next one is not told");
+    assert.equal(log.taken(last + 1), log.taken(0), "a cursor of another life has taken nothing");
+    log.taken(last);
+    log.append({ account, kind: "restarted", reason: "x" });
+    assert.equal((await log.after(0, 1_000)).length, 1_024);
   });
 });
 
