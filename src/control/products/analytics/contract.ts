@@ -11,26 +11,31 @@ export const datasetFields = z.object({
 /** What the process answers to a query. */
 export const queryAnswer = z.union([
   z.object({ names: z.array(z.string()).max(2_000), rows: z.array(z.array(z.union([z.string(), z.number(), z.null()]))) }),
-  z.object({ error: z.string() }),
+  z.object({ error: z.string().max(2_000) }),
 ]);
 export type QueryAnswer = z.infer<typeof queryAnswer>;
 
 const INTERVAL = /\bNOW\(\)(?:\s*([-+])\s*INTERVAL\s*'?(\d+)'?\s*(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|YEAR)S?)?/gi;
+
+/** Without `FORMAT JSON` and a semicolon. No expression looks for white space from each place of a long run of it. */
+function withoutEnding(sql: string): string {
+  const text = sql.trimEnd().replace(/;$/, "").trimEnd();
+  const before = text.replace(/\bFORMAT\s+JSON$/i, "");
+  return before.trimEnd() === before ? text : before.trimEnd();
+}
 
 /**
  * The few words of the hosted original's dialect that every example uses, in SQLite's: NOW(), with or without an interval,
  * and toDateTime(…). Everything else is SQLite's own.
  */
 export function toSqlite(sql: string): string {
-  return sql
+  return withoutEnding(sql)
     .replaceAll(INTERVAL, (_, sign: string | undefined, count: string, unit: string) => {
       if (sign === undefined) return "datetime('now')";
       const week = unit.toUpperCase() === "WEEK";
       return `datetime('now', '${sign}${week ? Number(count) * 7 : count} ${week ? "day" : unit.toLowerCase()}')`;
     })
-    .replaceAll(/\btoDateTime\(/gi, "datetime(")
-    .replace(/\s+FORMAT\s+JSON\s*;?\s*$/i, "")
-    .replace(/;\s*$/, "");
+    .replaceAll(/\btoDateTime\(/gi, "datetime(");
 }
 
 /** The type of a column as the hosted original names it. */

@@ -80,8 +80,28 @@ describe("Analytics Engine", () => {
     assert.match((await query("SELECT nowhere FROM weather")).errors?.[0]?.message ?? "", /query: no such column: nowhere/);
   });
 
+  test("bytes, infinities and names that objects have of themselves are answered like everything else", async () => {
+    assert.deepEqual((await query("SELECT x'41ff' AS b, 9e999 AS i, NULL AS n")).data, [{ b: "41FF", i: null, n: null }]);
+    assert.equal(JSON.stringify((await query('SELECT 1 AS "__proto__"')).data), '[{"__proto__":1}]');
+  });
+
+  test("an answer that is too long says so, and is not held", async () => {
+    const long = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 9000) SELECT hex(zeroblob(2000)) AS z FROM c";
+    const answer = await query(long);
+    assert.match(answer.errors?.[0]?.message ?? "", /query: More than 4194304 characters: select fewer columns/);
+  });
+
+  test("long runs of white space cost no time", () => {
+    const space = " ".repeat(65_000);
+    const startedAtMs = performance.now();
+    for (const sql of [`SELECT 1${space}x`, `SELECT 1 FORMAT JSON${space}x`, `SELECT NOW()${space}x`, `SELECT 1;${space}x`])
+      assert.equal(toSqlite(sql).length > 65_000, true);
+    assert.ok(performance.now() - startedAtMs < 1_000);
+  });
+
   test("words of the hosted dialect are put into SQLite's", () => {
     assert.equal(toSqlite("SELECT NOW() - INTERVAL '2' WEEK;"), "SELECT datetime('now', '-14 day')");
     assert.equal(toSqlite("SELECT toDateTime('2026-01-01') FORMAT JSON"), "SELECT datetime('2026-01-01')");
+    assert.equal(toSqlite("SELECT 1 AS FORMAT_JSON\nformat  json ;\n"), "SELECT 1 AS FORMAT_JSON");
   });
 });

@@ -6,6 +6,8 @@ const MAX_POINTS = 100_000;
 /** So many go at once, so that not every point pays for it. */
 const MARGIN = 1_000;
 const MAX_ROWS = 10_000;
+/** Of all values of an answer. */
+const MAX_CHARS = 4_194_304;
 const FIELDS = 20;
 const NUMBERS = Array.from({ length: FIELDS }, (_, at) => at + 1);
 const COLUMNS = ["index1", ...NUMBERS.map((n) => `blob${n}`), ...NUMBERS.map((n) => `double${n}`)];
@@ -28,6 +30,9 @@ export class Control extends WorkerEntrypoint {
     return Response.json(await this.env.POINTS.getByName("points").query(await request.text()));
   }
 }
+
+/** Bytes as SQLite's own `hex()` has them: JSON knows none. */
+const shown = (value) => (value instanceof ArrayBuffer ? new Uint8Array(value).toHex().toUpperCase() : value);
 
 /** What undoes a query, whatever it did. */
 class Undo extends Error {}
@@ -74,9 +79,13 @@ export class Points extends DurableObject {
         const cursor = this.#sql.exec(sql);
         const names = cursor.columnNames;
         const rows = [];
+        let chars = 0;
         for (const row of cursor.raw()) {
           if (rows.length === MAX_ROWS) throw new Error(`More than ${MAX_ROWS} rows: add a LIMIT.`);
-          rows.push(row);
+          const values = row.map(shown);
+          for (const value of values) chars += String(value).length;
+          if (chars > MAX_CHARS) throw new Error(`More than ${MAX_CHARS} characters: select fewer columns, or add a LIMIT.`);
+          rows.push(values);
         }
         answer = { names, rows };
         throw new Undo();
