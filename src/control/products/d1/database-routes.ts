@@ -34,6 +34,10 @@ export async function presentDatabase(db: Kysely<Schema>, account: AccountId, id
 export const databaseOf = (context: ProductContext, call: AccountCall): Promise<Database> =>
   presentDatabase(context.store.db, call.account, call.params["database"] ?? "");
 
+/** The same for what is then read where it lies: past the process, which would refuse who is suspended. @throws PlatformError as store.inAccount */
+export const reachableDatabase = (context: ProductContext, call: AccountCall): Promise<Database> =>
+  context.store.inAccount(call.principal, (tx) => presentDatabase(tx, call.account, call.params["database"] ?? ""));
+
 /** Writes what was done into the trail, in the same transaction. */
 async function record(context: ProductContext, tx: Tx, principal: Principal, action: Deed, id: string, name: string): Promise<void> {
   const { account, task, actors, token } = principal;

@@ -7,7 +7,7 @@ import { success } from "../../http/envelope.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
 import type { ProductContext } from "../product.ts";
 import { checkInput } from "./contract.ts";
-import { databaseOf, ONE, READ, WRITE } from "./database-routes.ts";
+import { ONE, reachableDatabase, READ, WRITE } from "./database-routes.ts";
 import { BOOKMARK } from "../../../capsule/bookmark.ts";
 import type { DatabaseKeeper, Moment } from "./keeper.ts";
 
@@ -46,7 +46,7 @@ function newestBefore(moments: readonly Moment[], atMs: number): Moment {
 }
 
 async function bookmarkAt(context: ProductContext, keeper: DatabaseKeeper, call: AccountCall): Promise<Response> {
-  const { id } = await databaseOf(context, call);
+  const { id } = await reachableDatabase(context, call);
   const { timestamp: atMs } = checkInput(bookmarkQuery, Object.fromEntries(call.url.searchParams), "query");
   if (atMs === undefined) return success({ bookmark: (await keeper.bookmark(call.account, id)).bookmark });
   const found = newestBefore(await keeper.bookmarks(call.account, id), atMs);
@@ -56,7 +56,7 @@ async function bookmarkAt(context: ProductContext, keeper: DatabaseKeeper, call:
 
 async function restore(context: ProductContext, keeper: DatabaseKeeper, call: AccountCall): Promise<Response> {
   const { account, principal } = call;
-  const { id, name } = await databaseOf(context, call);
+  const { id, name } = await reachableDatabase(context, call);
   const wanted = checkInput(restoreQuery, Object.fromEntries(call.url.searchParams), "query");
   if ((wanted.bookmark === undefined) === (wanted.timestamp === undefined))
     throw new PlatformError("database_input", { message: "query: send either bookmark or timestamp." });

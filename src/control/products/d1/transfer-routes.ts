@@ -9,7 +9,7 @@ import { accountRoute, capabilityRoute, type AccountCall, type Call, type Route 
 import { openCapabilities, type Capabilities } from "../../keys/capabilities.ts";
 import type { ProductContext } from "../product.ts";
 import { exportBody, exportOnWire, importBody, importOnWire, readBody } from "./contract.ts";
-import { databaseOf, ONE, presentDatabase, READ, WRITE } from "./database-routes.ts";
+import { ONE, presentDatabase, reachableDatabase, READ, WRITE } from "./database-routes.ts";
 import type { Imports } from "./imports.ts";
 import type { DatabaseKeeper } from "./keeper.ts";
 import { DOWNLOAD_SECONDS, importMaxBytes } from "./quota.ts";
@@ -64,7 +64,7 @@ async function present<C extends Held>(capabilities: Capabilities<C>, { url, par
 
 async function importAsked({ context, keeper, spool, imports, uploads }: Parts, call: AccountCall): Promise<Response> {
   const { account, principal } = call;
-  const { id } = await databaseOf(context, call);
+  const { id } = await reachableDatabase(context, call);
   const asked = await readBody(call.request, importBody, BODY_MAX_BYTES);
   if (asked.action === "poll") return success(importOnWire(await imports.follow(account, id, asked.current_bookmark)));
   if (asked.action === "init") {
@@ -104,7 +104,7 @@ const bodyOf = ({ body }: Request): Readable => (body === null ? Readable.from([
 /** Nothing is written in advance: the address streams what the database holds when it is opened. */
 async function exportAsked({ context, keeper, downloads }: Parts, call: AccountCall): Promise<Response> {
   const { account } = call;
-  const { id, name } = await databaseOf(context, call);
+  const { id, name } = await reachableDatabase(context, call);
   const { dump_options } = await readBody(call.request, exportBody, BODY_MAX_BYTES);
   const options = {
     noSchema: dump_options?.no_schema ?? false,

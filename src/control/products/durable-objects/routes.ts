@@ -24,7 +24,8 @@ export function objectRoutes(context: ProductContext): Route[] {
     accountRoute("GET", `${NAMESPACES}/:namespace/objects`, { ...READ, param: "namespace" }, async (call) => {
       const id = call.params["namespace"] ?? "";
       const { limit, cursor } = check(objectsQuery, Object.fromEntries(call.url.searchParams), "query");
-      const namespace = await store.findNamespace(db, call.account, id);
+      // Files are read past the process, which would refuse who is suspended.
+      const namespace = await context.store.inAccount(call.principal, (tx) => store.findNamespace(tx, call.account, id));
       if (!namespace) {
         throw new PlatformError("object_namespace_not_found", {
           message: `namespace: this account has no namespace of Durable Objects ${JSON.stringify(id.slice(0, 80))}.`,

@@ -8,6 +8,7 @@ import { Readable } from "node:stream";
 import { describe, test } from "node:test";
 import type { StateJob } from "../../../../src/capsule/state.ts";
 import { ERRORS, PlatformError } from "../../../../src/kernel/errors.ts";
+import * as transitions from "../../../../src/control/accounts/transitions.ts";
 import { appliesMigration } from "../../../../src/control/products/d1/query-routes.ts";
 import { openBench, type Bench } from "../../../fixtures/databases.ts";
 import { openShop, type Client, type Shop } from "../../../fixtures/products.ts";
@@ -228,6 +229,26 @@ describe("An export", () => {
     const { result } = await desk.ask("export", { output_format: "polling" });
     await desk.bench.store.db.updateTable("accounts").set({ state: "ending", end_reason: "task-done" }).execute();
     assert.equal((await desk.open("GET", result.result.signed_url)).status, 410);
+  });
+});
+
+describe("What lies outside the process", () => {
+  test("is not read for an account that the operator suspended", async () => {
+    await using desk = await openDesk();
+    const { bench, client, shop } = desk;
+    await bench.store.transaction((tx) => transitions.suspend(tx, client.id, "operator", "too loud", bench.clock.now()));
+    const asked = [
+      () => client.call("GET", "/d1/database/main/time_travel/bookmark"),
+      () => client.call("GET", "/d1/database/main/time_travel/bookmark?timestamp=2"),
+      () => client.call("POST", "/d1/database/main/time_travel/restore?timestamp=2"),
+      () => desk.ask("export", { output_format: "polling" }),
+      () => desk.ask("import", { action: "init", etag: md5(SQL) }),
+    ];
+    for (const ask of asked) {
+      const answer = await ask();
+      assert.deepEqual([answer.status, answer.code], [403, "account_suspended"]);
+    }
+    assert.deepEqual(shop.host.jobs, []);
   });
 });
 

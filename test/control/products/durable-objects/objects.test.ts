@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
+import * as transitions from "../../../../src/control/accounts/transitions.ts";
 import type { StateJob } from "../../../../src/capsule/state.ts";
 import { openBench, type Bench } from "../../../fixtures/databases.ts";
 import { done, put } from "../../../fixtures/object-classes.ts";
@@ -90,4 +91,11 @@ describe("Objects of a namespace", () => {
       assert.deepEqual([refused.status, refused.code], [503, "capsule_failed"]);
     });
   }
+
+  test("are not read for an account that the operator suspended", async () => {
+    answering("");
+    await bench.store.transaction((tx) => transitions.suspend(tx, client.id, "operator", "too loud", bench.clock.now()));
+    const refused = await client.call("GET", `${PATH}/${namespace}/objects`);
+    assert.deepEqual([refused.status, refused.code, asked], [403, "account_suspended", []]);
+  });
 });
