@@ -35,10 +35,10 @@ export class BodyMemory {
     return {
       take: (bytes) => {
         if ((this.#held.get(holder) ?? 0) + bytes > this.#shareBytes) {
-          throw busy("This account is sending as much at once as it may; wait until its other uploads are through.");
+          throw busy("This account has as much under way at once as it may; wait until its other requests are through.");
         }
         if (this.#taken + bytes > this.#maxBytes) {
-          throw busy("This installation is taking in as many uploads as its memory allows.");
+          throw busy("This installation has as much under way as its memory allows.");
         }
         add(bytes);
       },

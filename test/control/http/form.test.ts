@@ -87,7 +87,7 @@ describe("A form", () => {
     using first = memory.open("ada");
     await read(form, { ...LIMITS, room: first });
     using second = memory.open("ada");
-    await assert.rejects(read(form, { ...LIMITS, room: second }), /This account is sending as much at once as it may/);
+    await assert.rejects(read(form, { ...LIMITS, room: second }), /This account has as much under way at once as it may/);
     using other = memory.open("grace");
     assert.equal((await read(form, { ...LIMITS, room: other })).length, 1);
   });

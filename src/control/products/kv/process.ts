@@ -6,9 +6,10 @@ import type { CapsuleAnswer } from "../../../capsule/calls.ts";
 import type { CapsuleHost } from "../../../capsule/messages.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
+import type { Room } from "../../http/memory.ts";
 import { CONTROL_ENTRYPOINT, propsOf, SERVICE } from "./compose.ts";
 import type { Life, Pair } from "./contract.ts";
-import { KEY_MAX_BYTES, LIST_MAX_KEYS, METADATA_MAX_BYTES, VALUE_MAX_BYTES } from "./quota.ts";
+import { KEY_MAX_BYTES, LIST_MAX_KEYS, METADATA_MAX_BYTES, VALUE_MAX_BYTES, VALUES_MAX_BYTES } from "./quota.ts";
 
 export type Place = { readonly host: CapsuleHost; readonly account: AccountId; readonly namespace: string };
 
@@ -24,28 +25,28 @@ const refusal = z.object({ reason: z.string().max(40), message: z.string().max(1
 const REFUSAL_MAX_BYTES = 65_536;
 /** Every character of a name or of metadata may be escaped. */
 const LIST_MAX_BYTES = LIST_MAX_KEYS * (KEY_MAX_BYTES + METADATA_MAX_BYTES) * 6 + 65_536;
-const VALUES_MAX_BYTES = VALUE_MAX_BYTES * 6;
 
 const strange = (cause: unknown): PlatformError =>
   new PlatformError("capsule_failed", { message: "The account's process gave an answer that cannot be read.", cause });
 
-async function readAll(body: Readable, maxBytes: number): Promise<Buffer> {
+async function readAll(body: Readable, maxBytes: number, room?: Room): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
     for await (const chunk of body as AsyncIterable<Buffer>) {
       bytes += chunk.byteLength;
       if (bytes > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
+      room?.take(chunk.byteLength);
       chunks.push(chunk);
     }
   } catch (cause) {
-    throw strange(cause);
+    throw cause instanceof PlatformError ? cause : strange(cause);
   }
   return Buffer.concat(chunks);
 }
 
-async function readJson<S extends z.ZodType>(answer: CapsuleAnswer, schema: S, maxBytes: number): Promise<z.output<S>> {
-  const bytes = await readAll(answer.body, maxBytes);
+async function readJson<S extends z.ZodType>(answer: CapsuleAnswer, schema: S, maxBytes: number, room?: Room): Promise<z.output<S>> {
+  const bytes = await readAll(answer.body, maxBytes, room);
   try {
     return schema.parse(JSON.parse(bytes.toString()));
   } catch (cause) {
@@ -125,12 +126,8 @@ export function putValue(place: Place, key: string, framed: Readable | Uint8Arra
 
 export const deleteValue = (place: Place, key: string): Promise<void> => done(place, { method: "DELETE", path: at("values", key) });
 
-const metadataAnswer = z.object({
-  metadata: z
-    .string()
-    .max(METADATA_MAX_BYTES * 2)
-    .nullable(),
-});
+const metadataText = z.string().max(METADATA_MAX_BYTES * 2);
+const metadataAnswer = z.object({ metadata: metadataText.nullable() });
 
 function fromText(metadata: string | null | undefined): unknown {
   if (metadata === null || metadata === undefined) return null;
@@ -150,7 +147,7 @@ export async function getMetadata(place: Place, key: string): Promise<unknown> {
 
 const keyList = z.object({
   keys: z
-    .array(z.object({ name: z.string().max(KEY_MAX_BYTES), expiration: z.number().optional(), metadata: z.string().optional() }))
+    .array(z.object({ name: z.string().max(KEY_MAX_BYTES), expiration: z.number().optional(), metadata: metadataText.optional() }))
     .max(LIST_MAX_KEYS),
   list_complete: z.boolean(),
   cursor: z.string().max(1024).optional(),
@@ -180,13 +177,13 @@ export async function listKeys(place: Place, { prefix, cursor, limit }: KeysAske
 
 export type Found = { readonly value: string; readonly expiration: number | null; readonly metadata: unknown };
 
-const foundValues = z.array(z.tuple([z.string(), z.number().nullable(), z.string().nullable()]).nullable());
+const foundValues = z.array(z.tuple([z.string(), z.number().nullable(), metadataText.nullable()]).nullable());
 
-/** @returns by the keys' places, null for those that are not there */
-export async function getValues(place: Place, keys: readonly string[]): Promise<(Found | null)[]> {
+/** @param room what the answer takes of memory @returns by the keys' places, null for those that are not there */
+export async function getValues(place: Place, keys: readonly string[], room: Room): Promise<(Found | null)[]> {
   const answer = await ask(place, { method: "POST", path: "/get", body: Buffer.from(JSON.stringify(keys)) });
   if (answer === null) throw strange(new Error("get: 404"));
-  const found = await readJson(answer, foundValues, VALUES_MAX_BYTES);
+  const found = await readJson(answer, foundValues, VALUES_MAX_BYTES, room);
   if (found.length !== keys.length) throw strange(new Error(`${found.length} values for ${keys.length} keys`));
   return found.map((one) => one && { value: one[0], expiration: one[1], metadata: fromText(one[2]) });
 }

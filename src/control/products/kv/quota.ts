@@ -27,6 +27,8 @@ export const BULK_GET_MAX_KEYS = 100;
 /** Bodies of bulk writes that are held at once, all accounts' and one account's. */
 export const BULKS_BYTES = 268_435_456;
 export const BULKS_SHARE_BYTES = BULK_MAX_BYTES;
+/** What the values of one bulk read may take as JSON, every character escaped; so much of one account is held at once, of all twice that. */
+export const VALUES_MAX_BYTES = VALUE_MAX_BYTES * 6;
 /** What one transaction in the process takes of a bulk write. */
 export const CHUNK_PAIRS = 1000;
 export const CHUNK_BYTES = 4_194_304;

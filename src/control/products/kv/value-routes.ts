@@ -2,7 +2,7 @@
 // whoever the process would be refused to.
 import { Readable } from "node:stream";
 import { PlatformError } from "../../../kernel/errors.ts";
-import { check, readBytes, readJson } from "../../http/body.ts";
+import { check, parseJson, readBytes, readJson } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
 import { BodyMemory } from "../../http/memory.ts";
 import { accountRoute, type AccountCall, type Method, type Route } from "../../http/routes.ts";
@@ -12,7 +12,7 @@ import { bulkGetBody, bulkKeys, bulkOnWire, checkKey, keysQuery, lifeQuery, toLi
 import { noNamespace } from "./namespaces.ts";
 import * as values from "./process.ts";
 import type { Found, Place } from "./process.ts";
-import { BULK_MAX_BYTES, BULK_MAX_PAIRS, BULKS_BYTES, BULKS_SHARE_BYTES, KEY_MAX_BYTES } from "./quota.ts";
+import { BULK_MAX_BYTES, BULK_MAX_PAIRS, BULKS_BYTES, BULKS_SHARE_BYTES, KEY_MAX_BYTES, VALUES_MAX_BYTES } from "./quota.ts";
 import { findNamespace } from "./store.ts";
 import { readValue } from "./value-body.ts";
 
@@ -29,14 +29,12 @@ const keyOf = (call: AccountCall): string => checkKey(call.params["key"] ?? "");
 
 function found(type: "text" | "json", withMetadata: boolean, keys: readonly string[], got: readonly (Found | null)[]) {
   const parse = (value: string): unknown => {
-    try {
-      return JSON.parse(value) as unknown;
-    } catch {
-      throw new PlatformError("invalid_input", {
-        message: "type: json, but at least one of the keys has a value that is not JSON.",
-        next: "Ask for the values as text.",
-      });
-    }
+    const parsed = parseJson(Buffer.from(value));
+    if (parsed.ok) return parsed.value;
+    throw new PlatformError("invalid_input", {
+      message: `type: json, but at least one of the keys has a value that ${parsed.problem}.`,
+      next: "Ask for the values as text.",
+    });
   };
   const entries = keys.map((key, at): [string, unknown] => {
     const one = got[at];
@@ -52,6 +50,7 @@ function found(type: "text" | "json", withMetadata: boolean, keys: readonly stri
 export function valueRoutes(context: ProductContext, namespace: Namespace): Route[] {
   const { db, clock } = context.store;
   const memory = new BodyMemory(BULKS_BYTES, BULKS_SHARE_BYTES);
+  const answers = new BodyMemory(VALUES_MAX_BYTES * 2, VALUES_MAX_BYTES);
 
   const below = (method: Method, rest: string, action: "kv:read" | "kv:write", handle: Handle): Route =>
     accountRoute(method, `${namespace}/${rest}`, { action, product: "kv", param: "namespace" }, async (call) => {
@@ -124,7 +123,8 @@ export function valueRoutes(context: ProductContext, namespace: Namespace): Rout
     }),
     below("POST", "bulk/get", "kv:read", async (call, place) => {
       const { keys, type, withMetadata } = await readJson(call.request, bulkGetBody);
-      return success(found(type, withMetadata, keys, await values.getValues(place, keys)));
+      using room = answers.open(call.account);
+      return success(found(type, withMetadata, keys, await values.getValues(place, keys, room)));
     }),
     below("PUT", "bulk", "kv:write", bulkPut),
     below("DELETE", "bulk", "kv:write", bulkDelete),

@@ -374,3 +374,44 @@ describe("KV refuses by name", () => {
     }
   });
 });
+
+describe("Bulk reads", () => {
+  const asked = (client: Client, id: string) =>
+    client.call("POST", `${NAMESPACES}/${id}/bulk/get`, { json: { keys: ["k"], type: "json" } });
+
+  test("refuse values that are nested too deep to be shown as JSON", async () => {
+    await using bench = await openBench(null);
+    const shop = openShop(bench);
+    const client = await shop.client();
+    const id = await create(client, "one");
+    const deep = "[".repeat(100_000) + "]".repeat(100_000);
+    shop.host.answer = { status: 200, body: JSON.stringify([[deep, null, null]]) };
+    const answer = await asked(client, id);
+    assert.deepEqual([answer.status, answer.code], [400, "invalid_input"]);
+    assert.match(answer.message, /^type: json, but .* is nested deeper than 100 levels/);
+  });
+
+  test("hold no more of one account at once than the largest takes", async () => {
+    await using bench = await openBench(null);
+    const shop = openShop(bench);
+    const client = await shop.client();
+    const id = await create(client, "one");
+    const chunk = Buffer.alloc(1_048_576, 0x20);
+    const held = Promise.withResolvers<Readable>();
+    const large = (most: number, stalled: () => void): Readable => {
+      let sent = 0;
+      const body: Readable = new Readable({ highWaterMark: 1, read: () => (sent++ < most ? body.push(chunk) : stalled()) });
+      return body;
+    };
+    const bodies = [large(100, () => held.resolve(bodies[0] as Readable)), large(100, () => bodies[1]?.push(null))];
+    let at = 0;
+    shop.host.call = () => Promise.resolve({ status: 200, headers: {}, body: bodies[at++] as Readable });
+    const first = asked(client, id);
+    const body = await held.promise;
+    const second = await asked(client, id);
+    assert.deepEqual([second.status, second.code], [503, "capsule_failed"]);
+    assert.match(second.message, /as much under way at once as it may/);
+    body.destroy(new Error("over"));
+    assert.equal((await first).code, "capsule_failed");
+  });
+});
