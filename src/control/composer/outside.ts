@@ -21,13 +21,14 @@ export function createOutside({ store, trail }: { readonly store: Store; readonl
     await store.inAccount(principal, (tx) => trail.append(tx, entry("intent")));
     // The account may have ended meanwhile; what was done is written down all the same.
     const close = (outcome: "done" | "failed") => store.transaction((tx) => trail.append(tx, entry(outcome)));
+    let result;
     try {
-      const result = await fn();
-      await close("done");
-      return result;
+      result = await fn();
     } catch (error) {
       await close("failed");
       throw error;
     }
+    await close("done");
+    return result;
   };
 }

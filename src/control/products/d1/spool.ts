@@ -24,6 +24,7 @@ type Entry = {
   readonly iv: Uint8Array;
   readonly over: AbortController;
   readonly expiresAtMs: number;
+  timer?: NodeJS.Timeout;
   bytes: number;
   state: "announced" | "coming" | "whole";
 };
@@ -58,7 +59,7 @@ export class Spool {
     const over = new AbortController();
     const entry: Entry = { id: newId(), account, database, etag, key, iv, over, expiresAtMs, bytes: 0, state: "announced" };
     this.#entries.set(entry.id, entry);
-    setTimeout(() => this.#drop(entry), UPLOAD_SECONDS * 1000).unref();
+    entry.timer = setTimeout(() => this.#drop(entry), UPLOAD_SECONDS * 1000).unref();
     return { id: entry.id, expiresAtMs };
   }
 
@@ -135,6 +136,7 @@ export class Spool {
   #drop(entry: Entry): void {
     if (!this.#entries.delete(entry.id)) return;
     this.#forget(entry);
+    clearTimeout(entry.timer);
     entry.over.abort();
     entry.key.fill(0);
     rmSync(this.#pathOf(entry), { force: true });

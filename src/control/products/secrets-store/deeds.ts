@@ -55,7 +55,7 @@ async function add(context: ProductContext, tx: Tx, principal: Principal, store:
       throw new PlatformError("store_name_taken", { message: `name: the store has a secret ${JSON.stringify(name)} already.` });
     names.add(name);
   }
-  const held = (await rows.listSecrets(tx, context.keys, account)).length;
+  const held = await rows.countSecrets(tx, account);
   if (held + sent.length > SECRETS_MAX) {
     throw new PlatformError("quota_exceeded", { message: `An account may have ${SECRETS_MAX} secrets in stores; it has ${held}.` });
   }

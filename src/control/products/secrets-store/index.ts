@@ -3,7 +3,7 @@ import { NOTHING, type Product, type ProductContext } from "../product.ts";
 import { secretBinding } from "./binding.ts";
 import { SECRETS_MAX, STORES_MAX } from "./quota.ts";
 import { secretsStoreRoutes } from "./routes.ts";
-import { listSecrets, listStores } from "./store.ts";
+import { countSecrets, listStores } from "./store.ts";
 import { teardownSecretsStore } from "./teardown.ts";
 
 export function createSecretsStore(context: ProductContext): Product {
@@ -17,7 +17,7 @@ export function createSecretsStore(context: ProductContext): Product {
     bindings: [secretBinding(context.keys)],
     limits: async (db, { id }) => [
       { name: "secrets_store.stores", unit: "count", max: STORES_MAX, used: (await listStores(db, id)).length },
-      { name: "secrets_store.secrets", unit: "count", max: SECRETS_MAX, used: (await listSecrets(db, context.keys, id)).length },
+      { name: "secrets_store.secrets", unit: "count", max: SECRETS_MAX, used: await countSecrets(db, id) },
     ],
     // Which Workers bind a secret, their versions alone know.
     referencedBy: () => Promise.resolve([]),

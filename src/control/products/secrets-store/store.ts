@@ -71,6 +71,16 @@ export async function listSecrets(db: Db, keys: Keys, account: AccountId): Promi
   return rows.map((row) => toSecret(row, keys));
 }
 
+/** Without opening a seal. */
+export async function countSecrets(db: Db, account: AccountId): Promise<number> {
+  const row = await db
+    .selectFrom("secrets")
+    .select((of) => of.fn.countAll<number>().as("count"))
+    .where("account_id", "=", account)
+    .executeTakeFirstOrThrow();
+  return row.count;
+}
+
 export async function insertSecret(tx: Tx, keys: Keys, account: AccountId, secret: Secret): Promise<void> {
   await tx
     .insertInto("secrets")

@@ -61,6 +61,21 @@ onBothDatabases("A secrets store", {
     assert.deepEqual((await client.call("GET", STORES)).result, []);
   },
 
+  "is counted without the key that opens it": async (bench) => {
+    const shop = openShop(bench);
+    const client = await shop.client();
+    await open(client);
+    bench.keys.destroyAccountKey(client.id);
+    const limits = await shop.products.find(({ name }) => name === "secrets-store")?.limits?.(bench.store.db, client.account);
+    assert.deepEqual(
+      limits?.map(({ name, used }) => [name, used]),
+      [
+        ["secrets_store.stores", 1],
+        ["secrets_store.secrets", 1],
+      ],
+    );
+  },
+
   "is one for an account, and no two secrets of it have one name": async (bench) => {
     const client = await openShop(bench).client();
     const { secrets } = await open(client);
