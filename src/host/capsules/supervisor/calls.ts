@@ -26,7 +26,9 @@ type Asking = { readonly method: string; readonly path: string; readonly headers
 function exchange(hold: Hold, asking: Asking, body: Readable | Uint8Array): Promise<IncomingMessage> {
   const { method, path, headers, withinMs } = asking;
   return new Promise((resolve, reject) => {
-    const { socketPath, agent, ended } = hold;
+    const { socketPath, ended } = hold;
+    // A service that answers before it has read a body to its end has its connection closed: never one that others use.
+    const agent = body instanceof Readable || body.byteLength > 0 ? false : hold.agent;
     const outgoing = request({ socketPath, agent, method, path, headers: { host: "control", ...headers }, signal: ended });
     outgoing.setTimeout(withinMs, () => outgoing.destroy(new Error("no answer in time")));
     outgoing.once("response", resolve);

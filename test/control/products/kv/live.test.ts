@@ -101,6 +101,10 @@ describe("KV with the real process", () => {
     return answer.text();
   };
 
+  test("writes one after the other all arrive, none at a connection that the one before closed", async () => {
+    for (let at = 0; at < 250; at++) await put("on end", { body: at % 2 === 0 ? "" : `value ${at}` });
+  });
+
   test("what the API writes a Worker reads, and the other way round", async () => {
     await put("one", { body: "from the API" });
     assert.deepEqual(JSON.parse(await desk.worker("/get?key=one")), { value: "from the API", metadata: null, cacheStatus: "MISS" });

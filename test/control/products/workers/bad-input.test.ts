@@ -262,7 +262,13 @@ const BODIES: readonly (readonly [method: string, path: string, json: unknown, c
   ["POST", "scripts/app/subdomain", { enabled: "yes" }, "invalid_input", /enabled/],
   ["PUT", "scripts/app/schedules", {}, "invalid_input", /body/],
   ["PATCH", "scripts/app/script-settings", { tags: 1 }, "invalid_input", /tags/],
-  ["PATCH", "scripts/app/settings", { bindings: [{ type: "d1", name: "D" }] }, "invalid_upload", /binding of type d1 must have a valid `id`/],
+  [
+    "PATCH",
+    "scripts/app/settings",
+    { bindings: [{ type: "d1", name: "D" }] },
+    "invalid_upload",
+    /binding of type d1 must have a valid `id`/,
+  ],
   ["PATCH", "scripts/app/settings", { bindings: 1 }, "invalid_upload", /settings\.bindings/],
   ["PUT", "subdomain", {}, "invalid_input", /subdomain/],
 ];

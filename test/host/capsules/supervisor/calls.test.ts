@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { once } from "node:events";
+import { Agent, createServer } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -14,6 +16,7 @@ import type { Keeper } from "../../../../src/host/capsules/keeper/keeper.ts";
 import { PlatformError } from "../../../../src/kernel/errors.ts";
 import { newAccountId, type AccountId } from "../../../../src/kernel/ids.ts";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
+import { temporaryDirectory } from "../../../fixtures/temporary-directory.ts";
 import { answering, bench, get, noKeeper, specOf, type Bench } from "../../../fixtures/capsules.ts";
 
 const SOURCE = `import { DurableObject } from "cloudflare:workers";
@@ -122,6 +125,27 @@ describe("a call of control", () => {
     assert.equal(await text(got.body), "* * * * * 1700000000000");
     const absent = { account: spec.account, service: "nobody", cron: "* * * * *", scheduledTimeMs: 0 };
     assert.deepEqual(await runSchedule(b.supervisor, absent), { outcome: "absent" });
+  });
+
+  test("with a body has a connection of its own, which nobody else meets when it closes", async () => {
+    await using directory = await temporaryDirectory("calls");
+    const socketPath = join(directory.path, "c.sock");
+    let connections = 0;
+    const server = createServer((request, response) => void request.resume().once("end", () => response.end("ok")));
+    server.on("connection", () => connections++).listen(socketPath);
+    await once(server, "listening");
+    const agent = new Agent({ keepAlive: true });
+    const hold = { socketPath, agent, ended: new AbortController().signal, [Symbol.dispose]: () => undefined };
+    const enter = { enter: () => Promise.resolve(hold) };
+    const made = async (body?: Readable | Uint8Array): Promise<number> => {
+      const before = connections;
+      await text((await callService(enter, call(newAccountId(), "PUT", "/key"), body)).body);
+      return connections - before;
+    };
+    await made();
+    assert.deepEqual([await made(), await made(Readable.from(["x"])), await made(Buffer.from("x")), await made()], [0, 1, 1, 0]);
+    agent.destroy();
+    server.close();
   });
 
   test("finds no way into an account that ended, or that nobody knows", async () => {

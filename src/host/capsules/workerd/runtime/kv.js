@@ -227,6 +227,7 @@ class Framed extends Body {
     if (chunk.byteLength > 0) return chunk;
     const metadata = await this.#frame();
     if (metadata.byteLength > 0) this.metadata = new TextDecoder().decode(metadata);
+    await this.drain();
     return null;
   }
 }
