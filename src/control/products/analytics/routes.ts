@@ -55,9 +55,12 @@ async function query(context: ProductContext, call: AccountCall, sql: string): P
 
 export function analyticsRoutes(context: ProductContext): Route[] {
   return [
-    accountRoute("POST", SQL, READ, async (call) =>
-      query(context, call, Buffer.from(await readBytes(call.request, SQL_MAX_BYTES)).toString()),
-    ),
+    accountRoute("POST", SQL, READ, async (call) => {
+      const sql = Buffer.from(await readBytes(call.request, SQL_MAX_BYTES)).toString();
+      // The body may have taken minutes to arrive, and the token may have ended meanwhile.
+      await context.store.inAccount(call.principal, () => Promise.resolve());
+      return query(context, call, sql);
+    }),
     accountRoute("GET", SQL, READ, (call) => query(context, call, call.url.searchParams.get("query") ?? "")),
   ];
 }

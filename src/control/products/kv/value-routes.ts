@@ -123,6 +123,9 @@ export function valueRoutes(context: ProductContext, namespace: Namespace): Rout
     }),
     below("POST", "bulk/get", "kv:read", async (call, place) => {
       const { keys, type, withMetadata } = await readJson(call.request, bulkGetBody);
+      // The body may have taken minutes to arrive, and the token may have ended meanwhile.
+      const stands = await context.store.inAccount(call.principal, (tx) => findNamespace(tx, call.account, place.namespace));
+      if (!stands) throw noNamespace(place.namespace);
       using room = answers.open(call.account);
       return success(found(type, withMetadata, keys, await values.getValues(place, keys, room)));
     }),

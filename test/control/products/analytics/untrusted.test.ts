@@ -1,4 +1,4 @@
-// What an account's process may answer to a query when it was taken over: bounded, checked, and never a bug of ours.
+// What an account's process may answer to a query when it was taken over, bounded and checked, and who may hear it.
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { describe, test } from "node:test";
@@ -45,5 +45,15 @@ describe("A query's answer", () => {
         [true, false],
       ],
     );
+  });
+
+  test("is not given to a token that ended while the query arrived", async () => {
+    await using bench = await openBench(null);
+    const shop = openShop(bench);
+    const client = await shop.client();
+    shop.host.answer = { status: 200, body: '{"names":["a"],"rows":[[1]]}' };
+    const end = () => bench.store.db.updateTable("tokens").set({ ended_at: 1 }).where("account_id", "=", client.id).execute();
+    const answer = await client.call("POST", SQL, { body: "SELECT 1 AS a", meanwhile: end });
+    assert.deepEqual([answer.status, answer.code], [401, "token_refused"]);
   });
 });

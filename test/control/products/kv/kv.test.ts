@@ -376,6 +376,18 @@ describe("KV refuses by name", () => {
 });
 
 describe("Bulk reads", () => {
+  test("are not answered to a token that ended while they arrived", async () => {
+    await using bench = await openBench(null);
+    const shop = openShop(bench);
+    const client = await shop.client();
+    const id = await create(client, "one");
+    shop.host.call = () => Promise.reject(new Error("the process was asked"));
+    const end = () => bench.store.db.updateTable("tokens").set({ ended_at: 1 }).where("account_id", "=", client.id).execute();
+    const body = JSON.stringify({ keys: ["k"] });
+    const answer = await client.call("POST", `${NAMESPACES}/${id}/bulk/get`, { body, meanwhile: end });
+    assert.deepEqual([answer.status, answer.code], [401, "token_refused"]);
+  });
+
   const asked = (client: Client, id: string) =>
     client.call("POST", `${NAMESPACES}/${id}/bulk/get`, { json: { keys: ["k"], type: "json" } });
 
