@@ -1,10 +1,10 @@
-// A client that keeps some connections busy and prints {requests, perSecond, p50Ms}: node load-client.ts <port> <host> <connections> <seconds>.
+// A client that keeps some connections busy and prints {requests, perSecond, p50Ms}: node load-client.ts <port> <host> <connections> <seconds> <path>.
 // It reads no more of HTTP than it needs: answers with a Content-Length, one at a time on each connection.
 import { connect } from "node:net";
 import { median } from "./report.ts";
 
-const [port = "", host = "", connections = "1", seconds = "1"] = process.argv.slice(2);
-const message = `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+const [port = "", host = "", connections = "1", seconds = "1", path = "/"] = process.argv.slice(2);
+const message = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
 const times: number[] = [];
 const until = performance.now() + Number(seconds) * 1000;
 

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const NODE_CLIENT = fileURLToPath(new URL("load-client.ts", import.meta.url));
 
-export type Target = { readonly port: number; readonly host: string };
+export type Target = { readonly port: number; readonly host: string; readonly path?: string };
 export type Load = { readonly requests: number; readonly perSecond: number; readonly p50Ms: number };
 export type LoadTool = {
   readonly name: "wrk" | "node";
@@ -18,8 +18,8 @@ const UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 };
 
 const wrk: LoadTool = {
   name: "wrk",
-  load: async ({ port, host }, connections, seconds) => {
-    const url = `http://127.0.0.1:${port}/`;
+  load: async ({ port, host, path = "/" }, connections, seconds) => {
+    const url = `http://127.0.0.1:${port}${path}`;
     const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--latency", "-H", `Host: ${host}`, url];
     const { stdout } = await run("wrk", args);
     if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(stdout);
@@ -32,8 +32,8 @@ const wrk: LoadTool = {
 
 const node: LoadTool = {
   name: "node",
-  load: async ({ port, host }, connections, seconds) => {
-    const { stdout } = await run(process.execPath, [NODE_CLIENT, String(port), host, String(connections), String(seconds)]);
+  load: async ({ port, host, path = "/" }, connections, seconds) => {
+    const { stdout } = await run(process.execPath, [NODE_CLIENT, String(port), host, String(connections), String(seconds), path]);
     return JSON.parse(stdout) as Load;
   },
 };

@@ -1,6 +1,7 @@
 // `npm run bench`: measures this installation on this machine, prints a table and keeps it as JSON.
 // node bench/run.ts [--node-client] [--with NAME=VALUE …] [group …]: the named groups only; a figure that misses its aim
-// never fails. `--with` is for the edge: an installation with each setting, asked in turns; else there is one for each way of keeping logs.
+// never fails. `--with` is for the edge: an installation with each setting, asked in turns; else there is one for each way of
+// keeping logs; and for state: one with all of them.
 import { parseArgs } from "node:util";
 import { coldStart } from "./cold-start.ts";
 import { database } from "./database.ts";
@@ -9,6 +10,7 @@ import { edge } from "./edge.ts";
 import { memory } from "./memory.ts";
 import { neighbours } from "./neighbours.ts";
 import { provisioning } from "./provisioning.ts";
+import { state } from "./state.ts";
 import { wrangler } from "./wrangler.ts";
 import { machine, save, table, type Group, type Row } from "./report.ts";
 
@@ -16,12 +18,14 @@ const { values, positionals } = parseArgs({
   options: { "node-client": { type: "boolean", default: false }, with: { type: "string", multiple: true, default: [] } },
   allowPositionals: true,
 });
+const client = values["node-client"] ? "node" : undefined;
 const groups: Readonly<Record<string, Group>> = {
   provisioning,
   deploy,
   wrangler,
   "cold-start": coldStart,
-  edge: edge(values["node-client"] ? "node" : undefined, values.with),
+  edge: edge(client, values.with),
+  state: state(client, values.with),
   neighbours,
   memory,
   database,
