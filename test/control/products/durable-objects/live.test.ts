@@ -302,4 +302,21 @@ describe("Durable Objects in an account's process", () => {
       ["same"],
     );
   });
+
+  test("the logs keep the methods of objects that say something, as they do requests", async () => {
+    const code = `${HEAD}
+      export class Says extends DurableObject { quiet() {} loud() { console.log("loud line"); } }
+      export default { async fetch(request, env) {
+        await env.NS.getByName("a").quiet();
+        await env.NS.getByName("a").loud();
+        return new Response("asked");
+      } };`;
+    await deploy("says", code, binds("Says"), { new_tag: "v1", steps: [{ new_sqlite_classes: ["Says"] }] });
+    assert.equal(await get("says"), "asked");
+    type Kept = { readonly kind: string; readonly text?: string; readonly trigger?: string };
+    const records = async (): Promise<Kept[]> => (await tenant.call<Kept[]>("GET", `/accounts/${tenant.id}/logs?worker=says`)).result;
+    await awaitUntil(async () => (await records()).some(({ text }) => text?.includes("loud line")), { what: "the line is kept" });
+    const triggers = (await records()).flatMap(({ kind, trigger }) => (kind === "invocation" ? [trigger] : []));
+    assert.deepEqual(triggers, ["rpc loud"]);
+  });
 });

@@ -60,11 +60,15 @@ function triggerOf(event) {
   return "other";
 }
 
+/** A Worker asks its objects so often that only what they say is worth a record, of their methods as of their requests. */
+const ofObject = (trigger, item) => trigger.startsWith("rpc ") && item.executionModel === "durableObject";
+
 function keep(service, item) {
   const logs = item.logs;
   const exceptions = item.exceptions;
   const trigger = triggerOf(item.event);
-  if (!all && trigger === "fetch" && logs.length === 0 && exceptions.length === 0 && item.outcome === "ok") return;
+  const quiet = logs.length === 0 && exceptions.length === 0 && item.outcome === "ok";
+  if (!all && quiet && (trigger === "fetch" || ofObject(trigger, item))) return;
   if (kept.length >= MAX_EVENTS || chars >= MAX_CHARS) {
     lost++;
     return;

@@ -12,7 +12,7 @@ const EMPTY = "No SQL statements detected.";
 
 export class D1Database extends BundledDatabase {
   async run(queries, bookmarked) {
-    await giveWay();
+    await giveWay(this.ctx);
     return this.ctx.storage.transactionSync(() => {
       const answers = queries.flatMap((query) => this.one(query, bookmarked));
       if (answers.length === 0) throw new Error(EMPTY);

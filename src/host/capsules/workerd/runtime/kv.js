@@ -389,7 +389,7 @@ const plainGet = (params) => Number(params.get("cache_ttl") ?? 60) >= 30;
 
 export default {
   async fetch(request, env, ctx) {
-    await giveWay();
+    await giveWay(ctx);
     const { path, params } = targetOf(request);
     if (path === "/" || path === "/bulk/get" || (request.method !== "PUT" && !(request.method === "GET" && plainGet(params)))) {
       return base.fetch(request, env, ctx);
