@@ -57,7 +57,8 @@ async function rowsOf(house: House, account: string): Promise<string> {
         ] as const,
     ),
   );
-  return JSON.stringify(rows);
+  // Noted once a minute, whatever is sent.
+  return JSON.stringify(rows, (name, value: unknown) => (name === "last_used_at" ? null : value));
 }
 
 const fill = (route: Route, tenant: Tenant, param = "worker"): string =>
@@ -97,9 +98,9 @@ function tests(open: (t: TestContext | null, stack: AsyncDisposableStack) => Pro
   test("bodies that no honest client sends", async (t) => {
     const within = ready(t);
     if (!within) return;
+    let tenant = await newcomer();
+    let rows = await rowsOf(within, tenant.id);
     for (const route of within.control.routes) {
-      let tenant = await newcomer();
-      let rows = await rowsOf(within, tenant.id);
       for (const { what, body, type, encoding } of BAD_BODIES) {
         if (body !== undefined && route.method === "GET") continue;
         const headers = {
