@@ -22,7 +22,7 @@ async function signUp({ page }: Visitor): Promise<void> {
 }
 
 async function makeToken({ page }: Visitor, name: string, grant: string): Promise<string> {
-  await page.getByLabel("Name").fill(name);
+  await page.getByRole("textbox", { name: "Name" }).fill(name);
   await page.getByLabel(grant).check();
   await page.getByLabel("Expires").selectOption({ label: "in 1 day" });
   await page.getByRole("button", { name: "Make a token" }).click();

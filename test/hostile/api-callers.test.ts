@@ -61,6 +61,12 @@ async function rowsOf(house: House, account: string): Promise<string> {
   return JSON.stringify(rows, (name, value: unknown) => (name === "last_used_at" ? null : value));
 }
 
+/** Rises with every write to the account, whether or not it left anything. */
+async function revisionOf(house: House, account: string): Promise<number | undefined> {
+  const query = house.control.store.db.selectFrom("accounts").select("revision");
+  return (await query.where("id", "=", account as never).executeTakeFirst())?.revision;
+}
+
 const fill = (route: Route, tenant: Tenant, param = "worker"): string =>
   route.path.replace(":account", tenant.id).replaceAll(/:\w+/g, param);
 
@@ -100,6 +106,7 @@ function tests(open: (t: TestContext | null, stack: AsyncDisposableStack) => Pro
     if (!within) return;
     let tenant = await newcomer();
     let rows = await rowsOf(within, tenant.id);
+    let revision = await revisionOf(within, tenant.id);
     for (const route of within.control.routes) {
       for (const { what, body, type, encoding } of BAD_BODIES) {
         if (body !== undefined && route.method === "GET") continue;
@@ -111,6 +118,9 @@ function tests(open: (t: TestContext | null, stack: AsyncDisposableStack) => Pro
         const init = { headers, ...(body !== undefined && { body }) };
         const accepted = await judge(send, { method: route.method, path: fill(route, tenant), init }, what);
         if (!accepted) {
+          const now = await revisionOf(within, tenant.id);
+          if (now === revision) continue;
+          revision = now;
           assert.equal(await rowsOf(within, tenant.id), rows, `${route.method} ${route.path} with ${what} leaves nothing behind`);
           continue;
         }
@@ -118,6 +128,7 @@ function tests(open: (t: TestContext | null, stack: AsyncDisposableStack) => Pro
         const lives = await tenant.call("GET", `/accounts/${tenant.id}/workers/scripts/worker/settings`);
         if (lives.status !== 200) tenant = await newcomer();
         rows = await rowsOf(within, tenant.id);
+        revision = await revisionOf(within, tenant.id);
       }
     }
   });
