@@ -11,6 +11,11 @@ export const DIFFERENCES: readonly Difference[] = [
     production: "a write may take 60 seconds or more to be read elsewhere",
   },
   {
+    what: "d1_time_travel",
+    here: "to bookmarks taken before each migration, import and restore, every five minutes of writing and when the account falls idle",
+    production: "to any minute of the last 30 days",
+  },
+  {
     what: "cron_triggers",
     here: "at most once for each occurrence, within a second of its minute; after a downtime once for all that was missed",
     production: "at least once, rarely twice; a change takes up to 15 minutes; what was missed is skipped",

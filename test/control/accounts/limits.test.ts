@@ -22,7 +22,12 @@ test("every cap and its use are told by names that stay and in words, host or no
   const put = await house.call("PUT", script, { token, body: uploadBody("export default { fetch: () => new Response('here') };") });
   assert.equal(put.status, 200, put.errors[0]?.message);
   await house.call("PUT", `${script}/schedules`, { token, body: '[{"cron":"0 0 1 1 *"}]' });
-  const made = await house.call("POST", `/accounts/${account.id}/storage/kv/namespaces`, { token, body: '{"title":"one"}' });
+  const made = await house.call<{ id: string }>("POST", `/accounts/${account.id}/storage/kv/namespaces`, {
+    token,
+    body: '{"title":"one"}',
+  });
+  await house.call("PUT", `/accounts/${account.id}/storage/kv/namespaces/${made.result.id}/values/key`, { token, body: "x".repeat(1_000) });
+  await house.call("POST", `/accounts/${account.id}/d1/database`, { token, body: '{"name":"one"}' });
   assert.equal(made.status, 200, made.errors[0]?.message);
   house.clock.advance(60_000);
   const ask = async (): Promise<Limits> => {
@@ -36,6 +41,8 @@ test("every cap and its use are told by names that stay and in words, host or no
   assert.deepEqual(of("workers.scripts"), { name: "workers.scripts", unit: "count", max: 20, used: 1, message: "Workers: 1 of 20." });
   assert.equal(of("workers.cron_triggers")?.message, "Cron triggers: 1 of 5.");
   assert.equal(of("kv.namespaces")?.used, 1);
+  assert.ok((of("kv.bytes")?.used ?? 0) >= 1_003, "the process tells what its namespaces hold");
+  assert.ok(typeof of("d1.database_bytes")?.used === "number");
   assert.equal(of("account.life")?.message, "Life of the account: 60 seconds of 10 minutes.");
   assert.equal(of("account.tokens")?.message, "Tokens that work: 1 of 1.");
   assert.equal(of("account.disk_bytes")?.max, 100_000_000);

@@ -33,15 +33,16 @@ export function createD1(context: ProductContext): Product {
     ],
     resolve: findDatabase,
     bindings: [d1Binding],
-    limits: async (db, account) => [
-      {
-        name: "d1.databases",
-        unit: "count",
-        max: databasesAllowed(quota, account.state),
-        used: (await listDatabases(db, account.id)).length,
-      },
-      { name: "d1.database_bytes", unit: "bytes", max: quota.d1Bytes, used: null },
-    ],
+    limits: async (db, account) => {
+      const all = await listDatabases(db, account.id);
+      const held = await Promise.all(all.map(({ id }) => databases.sizes(account.id, id).catch(() => null)));
+      // The cap is each database's, so the largest says how near it is.
+      const largest = held.includes(null) ? null : Math.max(0, ...held.map((one) => one?.bytes ?? 0));
+      return [
+        { name: "d1.databases", unit: "count", max: databasesAllowed(quota, account.state), used: all.length },
+        { name: "d1.database_bytes", unit: "bytes", max: quota.d1Bytes, used: largest },
+      ];
+    },
     referencedBy: () => Promise.resolve([]),
     compose: async (tx, account) => composeD1(await listDatabases(tx, account.id), quota.d1Bytes),
     teardown: (tx, account) => teardownD1(tx, account, [spool, imports]),

@@ -2,9 +2,10 @@
 import type { Product, ProductContext } from "../product.ts";
 import { kvBinding } from "./binding.ts";
 import { composeKv } from "./compose.ts";
+import { bytesHeld } from "./process.ts";
 import { kvLimits } from "./quota.ts";
 import { kvRoutes } from "./routes.ts";
-import { countNamespaces, findByTitle, findNamespace } from "./store.ts";
+import { findByTitle, findNamespace, namespaceIds } from "./store.ts";
 import { teardownKv } from "./teardown.ts";
 
 export function createKv(context: ProductContext): Product {
@@ -18,9 +19,10 @@ export function createKv(context: ProductContext): Product {
     bindings: [kvBinding],
     limits: async (db, account) => {
       const { namespaces, bytes } = kvLimits(context.quota, account.state);
+      const ids = await namespaceIds(db, account.id);
       return [
-        { name: "kv.namespaces", unit: "count", max: namespaces, used: await countNamespaces(db, account.id) },
-        { name: "kv.bytes", unit: "bytes", max: bytes, used: null },
+        { name: "kv.namespaces", unit: "count", max: namespaces, used: ids.length },
+        { name: "kv.bytes", unit: "bytes", max: bytes, used: await bytesHeld(context.host, account.id, ids) },
       ];
     },
     // Which Workers bind a namespace, their versions alone know; one that does gets a stand-in that says so.

@@ -201,3 +201,20 @@ export const deleteKeys = (place: Place, keys: readonly string[]): Promise<void>
 
 /** Deletes everything that the namespace holds. */
 export const purge = (place: Place): Promise<void> => done(place, { method: "POST", path: "/purge" });
+
+const usageAnswer = z.object({ bytes: z.number().nonnegative() });
+
+/** Bytes of the namespaces' keys, values and metadata together; null where the process does not tell. */
+export async function bytesHeld(host: CapsuleHost, account: AccountId, namespaces: readonly string[]): Promise<number | null> {
+  let bytes = 0;
+  try {
+    for (const namespace of namespaces) {
+      const answer = await ask({ host, account, namespace }, { method: "GET", path: "/usage" });
+      if (answer === null) return null;
+      bytes += (await readJson(answer, usageAnswer, REFUSAL_MAX_BYTES)).bytes;
+    }
+    return bytes;
+  } catch {
+    return null;
+  }
+}
