@@ -215,6 +215,22 @@ describe("at rest", () => {
     assert.equal(await get(b.supervisor, less.label), "");
   });
 
+  test("databases that are being written get a bookmark now and then while the process runs", async () => {
+    const { keeper, asked } = remembering(null);
+    await using b = await bench({ keeper, bounds: { tickMs: 50, bookmarkMs: 200 } });
+    const database = "d".repeat(32);
+    const spec = withState({ ...NOTHING, d1: [database] });
+    await apply(b, spec);
+    const taken = (): StateJob[] => asked.filter(({ kind }) => kind === "d1-bookmark");
+    await awaitUntil(async () => (await get(b.supervisor, spec.label, "/set")) === "set" && taken().length >= 2, { what: "two bookmarks" });
+    assert.deepEqual(taken()[0], { kind: "d1-bookmark", database });
+    const { hot, starts } = await b.supervisor.usage(spec.account);
+    assert.deepEqual([hot, starts], [true, 1]);
+    const before = taken().length;
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.ok(taken().length <= before + 1, "what nobody uses is not asked for again and again");
+  });
+
   test("a job that needs it stops the process, callers wait, and it starts again", async () => {
     const held = Promise.withResolvers<void>();
     const run: Keeper["run"] = async (place, job) => {
