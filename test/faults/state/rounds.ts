@@ -196,7 +196,12 @@ async function silentAlarms(site: Site): Promise<string[]> {
 
 /** Runs the rounds over one installation and one account. */
 export async function stateRounds({ rounds, told = () => {} }: RoundsOptions): Promise<Outcome> {
-  await using installation = await startInstallation({ MAYFLY_ACCOUNT_TTL_SECONDS: "7200", MAYFLY_ACCOUNT_TTL_MAX_SECONDS: "7200" });
+  await using installation = await startInstallation({
+    MAYFLY_ACCOUNT_TTL_SECONDS: "7200",
+    MAYFLY_ACCOUNT_TTL_MAX_SECONDS: "7200",
+    // A hundred rounds of large values are more than an account may have by default.
+    MAYFLY_KV_BYTES: "4000000000",
+  });
   const site = await openSite(installation);
   const failures: string[] = [];
   for (let number = 1; number <= rounds; number++) {
