@@ -1,10 +1,10 @@
 // The SQL API of Analytics Engine: a query over what the account's Workers wrote, answered without the API's envelope.
-import type { Readable } from "node:stream";
 import { PlatformError } from "../../../kernel/errors.ts";
 import { readBytes } from "../../http/body.ts";
 import { accountRoute, type AccountCall, type Route } from "../../http/routes.ts";
+import { readUntrusted } from "../../http/untrusted.ts";
 import type { ProductContext } from "../product.ts";
-import { queryAnswer, rowsOnWire, toSqlite, type QueryAnswer } from "./contract.ts";
+import { queryAnswer, rowsOnWire, toSqlite } from "./contract.ts";
 import { ANALYTICS_SERVICE } from "./compose.ts";
 
 const SQL = "/accounts/:account/analytics_engine/sql" as const;
@@ -12,22 +12,6 @@ const READ = { action: "analytics:read", product: "analytics" } as const;
 const SQL_MAX_BYTES = 65_536;
 /** Every character that the process lets through escaped, and the brackets around them. */
 const ANSWER_MAX_BYTES = 33_554_432;
-
-/** @throws PlatformError capsule_failed for what no process of ours answers */
-async function readAnswer(body: Readable): Promise<QueryAnswer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.byteLength;
-      if (bytes > ANSWER_MAX_BYTES) throw new Error(`more than ${ANSWER_MAX_BYTES} bytes`);
-      chunks.push(chunk);
-    }
-    return queryAnswer.parse(JSON.parse(Buffer.concat(chunks).toString()));
-  } catch (cause) {
-    throw new PlatformError("capsule_failed", { message: "The account's process gave an answer that cannot be read.", cause });
-  }
-}
 
 async function query(context: ProductContext, call: AccountCall, sql: string): Promise<Response> {
   if (!/^\s*(SELECT|WITH)\b/i.test(sql)) {
@@ -45,7 +29,8 @@ async function query(context: ProductContext, call: AccountCall, sql: string): P
       next: "Deploy a Worker with analytics_engine_datasets first.",
     });
   }
-  const answer = await readAnswer(body);
+  const otherwise = "The account's process gave an answer that cannot be read.";
+  const answer = await readUntrusted(body, queryAnswer, { maxBytes: ANSWER_MAX_BYTES, otherwise });
   if ("names" in answer) return Response.json(rowsOnWire(answer));
   throw new PlatformError("invalid_input", {
     message: `query: ${answer.error}`,

@@ -6,6 +6,7 @@ import type { CapsuleAnswer } from "../../../capsule/calls.ts";
 import type { CapsuleHost } from "../../../capsule/messages.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
+import { readUntrusted } from "../../http/untrusted.ts";
 import { propsOf, SERVICE } from "./compose.ts";
 import { refusal, sizes, type Sizes, type Statement } from "./contract.ts";
 import { REFUSAL_MAX_BYTES } from "./quota.ts";
@@ -25,27 +26,12 @@ export type Databases = {
   sizes(account: AccountId, id: string): Promise<Sizes | null>;
 };
 
-async function bounded(body: Readable): Promise<unknown> {
-  let text = "";
-  for await (const chunk of body) {
-    text += String(chunk);
-    if (text.length > REFUSAL_MAX_BYTES) throw new Error("longer than a refusal may be");
-  }
-  return JSON.parse(text);
-}
+const GARBLED = "The account's process did not answer as a database does.";
 
-const garbled = (cause: unknown): PlatformError =>
-  new PlatformError("capsule_failed", { message: "The account's process did not answer as a database does.", cause });
+const garbled = (cause: unknown): PlatformError => new PlatformError("capsule_failed", { message: GARBLED, cause });
 
-async function checked<S extends z.ZodType>(answer: CapsuleAnswer, schema: S): Promise<z.output<S>> {
-  try {
-    return schema.parse(await bounded(answer.body));
-  } catch (cause) {
-    throw garbled(cause);
-  } finally {
-    answer.body.destroy();
-  }
-}
+const checked = <S extends z.ZodType>(answer: CapsuleAnswer, schema: S): Promise<z.output<S>> =>
+  readUntrusted(answer.body, schema, { maxBytes: REFUSAL_MAX_BYTES, otherwise: GARBLED });
 
 export function openDatabases(host: Pick<CapsuleHost, "call">): Databases {
   const ask = (account: AccountId, id: string, path: string, body?: Uint8Array): Promise<CapsuleAnswer> => {

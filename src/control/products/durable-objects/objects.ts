@@ -1,9 +1,8 @@
 // The objects of a namespace, read from its files by the host's keeper. What comes back is the account's own process's
 // word on its files, so it is bounded and checked.
-import type { Readable } from "node:stream";
 import { z } from "zod";
-import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
+import { readUntrusted } from "../../http/untrusted.ts";
 import type { ProductContext } from "../product.ts";
 import { OBJECT_ID, OBJECTS_LISTED_MAX } from "./quota.ts";
 
@@ -11,17 +10,6 @@ const listed = z.object({ ids: z.array(z.string().regex(OBJECT_ID)).max(OBJECTS_
 
 /** Of the longest answer, with room. */
 const ANSWER_MAX_BYTES = OBJECTS_LISTED_MAX * 80;
-
-async function bounded(stream: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.byteLength;
-    if (size > ANSWER_MAX_BYTES) throw new Error("the answer is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
 
 export type ObjectsPage = { readonly ids: readonly string[]; /** The last id; empty where nothing follows. */ readonly cursor: string };
 
@@ -37,10 +25,9 @@ export async function objectsOf(
   page: { readonly after: string | null; readonly limit: number },
 ): Promise<ObjectsPage> {
   const answer = await context.host.state(account, { kind: "objects", key, ...page });
-  try {
-    const { ids, more } = listed.parse(JSON.parse((await bounded(answer)).toString()));
-    return { ids, cursor: more ? (ids.at(-1) ?? "") : "" };
-  } catch (cause) {
-    throw new PlatformError("capsule_failed", { message: "The account's objects could not be listed.", cause });
-  }
+  const { ids, more } = await readUntrusted(answer, listed, {
+    maxBytes: ANSWER_MAX_BYTES,
+    otherwise: "The account's objects could not be listed.",
+  });
+  return { ids, cursor: more ? (ids.at(-1) ?? "") : "" };
 }

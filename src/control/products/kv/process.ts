@@ -7,6 +7,7 @@ import type { CapsuleHost } from "../../../capsule/messages.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Room } from "../../http/memory.ts";
+import { readUntrusted } from "../../http/untrusted.ts";
 import { CONTROL_ENTRYPOINT, propsOf, SERVICE } from "./compose.ts";
 import type { Life, Pair } from "./contract.ts";
 import { KEY_MAX_BYTES, LIST_MAX_KEYS, METADATA_MAX_BYTES, VALUE_MAX_BYTES, VALUES_MAX_BYTES } from "./quota.ts";
@@ -26,33 +27,12 @@ const REFUSAL_MAX_BYTES = 65_536;
 /** Every character of a name or of metadata may be escaped. */
 const LIST_MAX_BYTES = LIST_MAX_KEYS * (KEY_MAX_BYTES + METADATA_MAX_BYTES) * 6 + 65_536;
 
-const strange = (cause: unknown): PlatformError =>
-  new PlatformError("capsule_failed", { message: "The account's process gave an answer that cannot be read.", cause });
+const UNREADABLE = "The account's process gave an answer that cannot be read.";
 
-async function readAll(body: Readable, maxBytes: number, room?: Room): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.byteLength;
-      if (bytes > maxBytes) throw new Error(`more than ${maxBytes} bytes`);
-      room?.take(chunk.byteLength);
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    throw cause instanceof PlatformError ? cause : strange(cause);
-  }
-  return Buffer.concat(chunks);
-}
+const strange = (cause: unknown): PlatformError => new PlatformError("capsule_failed", { message: UNREADABLE, cause });
 
-async function readJson<S extends z.ZodType>(answer: CapsuleAnswer, schema: S, maxBytes: number, room?: Room): Promise<z.output<S>> {
-  const bytes = await readAll(answer.body, maxBytes, room);
-  try {
-    return schema.parse(JSON.parse(bytes.toString()));
-  } catch (cause) {
-    throw strange(cause);
-  }
-}
+const readJson = <S extends z.ZodType>(answer: CapsuleAnswer, schema: S, maxBytes: number, room?: Room): Promise<z.output<S>> =>
+  readUntrusted(answer.body, schema, { maxBytes, otherwise: UNREADABLE, room });
 
 /** What the process refused, in the terms of the API. */
 async function refused(answer: CapsuleAnswer): Promise<PlatformError> {
