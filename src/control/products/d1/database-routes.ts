@@ -45,11 +45,10 @@ async function record(context: ProductContext, tx: Tx, principal: Principal, act
   await context.trail.append(tx, { at, account, task, actors, token, action, resource: `d1/${id}`, outcome: "done", tenantText: name });
 }
 
-async function make(context: ProductContext, tx: Tx, account: Account, draft: Omit<Database, "id" | "createdAtMs">): Promise<Database> {
-  const there = await listDatabases(tx, account.id);
-  if (there.some(({ name }) => name === draft.name)) {
-    throw new PlatformError("database_exists", { message: `name: a database with the name ${JSON.stringify(draft.name)} already exists.` });
-  }
+type Draft = Omit<Database, "id" | "createdAtMs">;
+
+/** @param there the databases that the account has, none of the name @throws PlatformError database_limit */
+async function make(context: ProductContext, tx: Tx, account: Account, there: readonly Database[], draft: Draft): Promise<Database> {
   if (there.length >= databasesAllowed(context.quota, account.state)) {
     throw new PlatformError("database_limit", { message: `This account has ${there.length} D1 databases, as many as it may have.` });
   }
@@ -84,13 +83,17 @@ async function create(context: ProductContext, deploys: Deploys, { request, prin
   const { name, read_replication } = await readBody(request, createBody, BODY_MAX_BYTES);
   const adopt = isDeploying(request) && deploys.has(principal.token, context.store.clock.now());
   const made = await context.change(principal, async (tx, account) => {
-    const there = adopt ? (await listDatabases(tx, account.id)).find((one) => one.name === name) : undefined;
-    if (there) return there;
-    const database = await make(context, tx, account, { name, readReplication: read_replication?.mode ?? "disabled" });
+    const there = await listDatabases(tx, account.id);
+    const known = there.find((one) => one.name === name);
+    // What it holds by now only the process knows.
+    if (known && adopt) return databaseOnWire(known, null);
+    if (known)
+      throw new PlatformError("database_exists", { message: `name: a database with the name ${JSON.stringify(name)} already exists.` });
+    const database = await make(context, tx, account, there, { name, readReplication: read_replication?.mode ?? "disabled" });
     await record(context, tx, principal, "d1:create", database.id, name);
-    return database;
+    return databaseOnWire(database, { bytes: 0, tables: 0 });
   });
-  return success(databaseOnWire(made, { bytes: 0, tables: 0 }));
+  return success(made);
 }
 
 async function list(context: ProductContext, deploys: Deploys, { request, url, account, principal }: AccountCall): Promise<Response> {
