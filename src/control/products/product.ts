@@ -3,7 +3,7 @@
 import type { Kysely } from "kysely";
 import type { z } from "zod";
 import type { ScheduledCall } from "../../capsule/calls.ts";
-import type { Binding, ObjectNamespace, RuntimeModule, Service, StateKept, Unit, WorkerService } from "../../capsule/spec.ts";
+import type { Binding, ModuleSource, ObjectNamespace, RuntimeModule, Service, StateKept, Unit, WorkerService } from "../../capsule/spec.ts";
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
@@ -275,15 +275,24 @@ export const noWorker = (script: string): PlatformError =>
 
 export const NOTHING: Composition = { services: [], fronts: [], ingress: [], keep: { code: [], assets: [] } };
 
-/** A service of one module of ours, for the bindings of a product. @param key names the service and its module */
-export const ownService = (key: RuntimeModule): WorkerService => ({
+type OwnMore = Partial<Pick<WorkerService, "bindings" | "objects" | "compatibilityDate">> & {
+  /** Beside the service's own module: further ones of ours, and workerd's, by the names under which they are imported. */
+  readonly modules?: Readonly<Record<string, ModuleSource>>;
+};
+
+/** A service of ours beside the Workers. @param key names the service and its first module */
+export const ownService = (key: RuntimeModule, { modules = {}, ...more }: OwnMore = {}): WorkerService => ({
   kind: "worker",
   id: key,
   origin: null,
-  code: { format: "modules", modules: [{ name: `${key}.js`, kind: "esm", source: { runtime: key } }] },
+  code: {
+    format: "modules",
+    modules: Object.entries({ [`${key}.js`]: { runtime: key }, ...modules }).map(([name, source]) => ({ name, kind: "esm", source })),
+  },
   compatibilityDate: "2026-01-01",
   compatibilityFlags: [],
   bindings: [],
+  ...more,
 });
 
 type Asked = readonly [Method, `/accounts/:account${string}`, Action];

@@ -1,23 +1,18 @@
 // The Cache API of Workers: a service of ours that keeps what they put, each Worker's entries for itself. It takes an
 // isolate, so it is there only for accounts whose code names the API.
 import type { WorkerService } from "../../../capsule/spec.ts";
+import { ownService } from "../product.ts";
 
-export const CACHE_SERVICE = "cache";
+const SERVICE = "cache";
 
-export const cacheService: WorkerService = {
-  kind: "worker",
-  id: CACHE_SERVICE,
-  origin: null,
-  code: { format: "modules", modules: [{ name: "cache.js", kind: "esm", source: { runtime: "cache" } }] },
-  compatibilityDate: "2026-01-01",
-  compatibilityFlags: [],
-  bindings: [{ kind: "objects", name: "STORE", service: CACHE_SERVICE, className: "CacheStore" }],
+export const cacheService = ownService(SERVICE, {
+  bindings: [{ kind: "objects", name: "STORE", service: SERVICE, className: "CacheStore" }],
   objects: { disk: "cache", namespaces: [{ className: "CacheStore", uniqueKey: "cache", sql: true }] },
-};
+});
 
 /** Where the Cache API of a Worker leads; all its versions share the entries. */
 export const cacheOf = (workerId: string): NonNullable<WorkerService["cache"]> => ({
-  service: CACHE_SERVICE,
+  service: SERVICE,
   props: JSON.stringify({ worker: workerId }),
 });
 

@@ -3,7 +3,7 @@
 import type { Kysely } from "kysely";
 import type { Binding, ObjectNamespace, Route, Service, WorkerService } from "../../../capsule/spec.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
-import type { BoundFragment, Composition, Fields, ProductContext } from "../product.ts";
+import { ownService, type BoundFragment, type Composition, type Fields, type ProductContext } from "../product.ts";
 import type { Schema } from "../../store/schema.ts";
 import type { Keys } from "../../keys/keys.ts";
 import type { Account, Tx } from "../../store/store.ts";
@@ -161,15 +161,7 @@ function servicesOf(one: Live, { live, bound, namespaces }: Company): Service[] 
   return own ? [own, assets] : [assets];
 }
 
-const absentService: WorkerService = {
-  kind: "worker",
-  id: ABSENT,
-  origin: null,
-  code: { format: "modules", modules: [{ name: "absent-service.js", kind: "esm", source: { runtime: "absent-service" } }] },
-  compatibilityDate: "2026-01-01",
-  compatibilityFlags: [],
-  bindings: [],
-};
+const absentService: WorkerService = { ...ownService("absent-service"), id: ABSENT };
 
 const bindsAbsent = (service: Service): boolean =>
   service.kind === "worker" && service.bindings.some((binding) => binding.kind === "service" && binding.service === ABSENT);
