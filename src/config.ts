@@ -11,6 +11,10 @@ type Setting = { readonly name: string; readonly fallback: string; readonly unit
 
 const setting = (name: string, fallback: string, unit: string, meaning: string): Setting => ({ name, fallback, unit, meaning });
 
+/** Of a temporary account, over all of its Workers; see capsule/caps.ts. */
+const cap = (name: string, fallback: string, unit: string, what: string): Setting =>
+  setting(name, fallback, unit, `${what}, in ten minutes, of a temporary account; a claimed one has ten times as much; 0: no cap`);
+
 export const SETTINGS = {
   port: setting("MAYFLY_PORT", "8787", "TCP port", "the API, the claim page, /healthz and /metrics"),
   bind: setting("MAYFLY_BIND", "127.0.0.1", "address", "where the API listens"),
@@ -62,6 +66,31 @@ export const SETTINGS = {
     "what accounts' logs hold: full needs 26 µs of CPU more a request than requests",
   ),
   logBytes: setting("MAYFLY_LOG_BYTES", "8388608", "bytes", "log of one account on disk; the oldest records go first; 0 keeps none"),
+  capRequests: cap("MAYFLY_CAP_REQUESTS", "60000", "requests", "from callers"),
+  capCpuSeconds: cap("MAYFLY_CAP_CPU_SECONDS", "120", "seconds", "of CPU time"),
+  capServedBytes: cap("MAYFLY_CAP_SERVED_BYTES", "2147483648", "bytes", "of answers to callers"),
+  capSubrequests: cap("MAYFLY_CAP_SUBREQUESTS", "6000", "requests", "of its Workers to other hosts"),
+  capEgressBytes: cap("MAYFLY_CAP_EGRESS_BYTES", "268435456", "bytes", "between its Workers and the outside"),
+  capEgressHosts: cap("MAYFLY_CAP_EGRESS_HOSTS", "100", "hosts", "outside that its Workers may reach"),
+  capLogBytes: cap("MAYFLY_CAP_LOG_BYTES", "67108864", "bytes", "of log records"),
+  egressPorts: setting(
+    "MAYFLY_EGRESS_PORTS",
+    "80,443",
+    "ports by comma, or any",
+    "open to the Workers of a temporary account; never mail's",
+  ),
+  egressPortsClaimed: setting(
+    "MAYFLY_EGRESS_PORTS_CLAIMED",
+    "any",
+    "ports by comma, or any",
+    "open to those of a claimed one; never mail's",
+  ),
+  egressConnections: setting(
+    "MAYFLY_EGRESS_CONNECTIONS",
+    "64",
+    "connections",
+    "to the outside that the Workers of a temporary account may hold",
+  ),
   cronTriggers: setting("MAYFLY_CRON_TRIGGERS", "5", "cron triggers", "of all Workers of a temporary account"),
   logLevel: setting("MAYFLY_LOG_LEVEL", "info", "trace to fatal, or silent", "least severe log line written"),
 } as const satisfies Record<string, Setting>;
@@ -108,6 +137,15 @@ const LEAST_LOG_BYTES = 65_536;
 function logBytes(bytes: number): number {
   if (bytes > 0 && bytes < LEAST_LOG_BYTES) throw new SettingError("logBytes", `must be 0 or at least ${LEAST_LOG_BYTES}, not "${bytes}"`);
   return bytes;
+}
+
+/** @throws SettingError */
+function ports(key: "egressPorts" | "egressPortsClaimed", list: string): "any" | number[] {
+  if (list === "any") return "any";
+  const all = list.split(",").map((part) => Number(part.trim() || Number.NaN));
+  const wrong = all.find((port) => !Number.isInteger(port) || port < 1 || port > 65_535);
+  if (wrong !== undefined) throw new SettingError(key, `must be ports by comma, or any, not "${list}"`);
+  return all;
 }
 
 function proxies(list: string): string[] {
@@ -205,7 +243,18 @@ export function readControlConfig(environment: Environment) {
       cpuWeight: 100,
       maxProcesses: 32,
       maxInnerRequests: 32,
+      caps: {
+        requests: whole("capRequests", 0),
+        cpu_ms: whole("capCpuSeconds", 0) * 1000,
+        served_bytes: whole("capServedBytes", 0),
+        subrequests: whole("capSubrequests", 0),
+        egress_bytes: whole("capEgressBytes", 0),
+        egress_hosts: whole("capEgressHosts", 0),
+        log_bytes: whole("capLogBytes", 0),
+      },
+      egress: { ports: ports("egressPorts", text("egressPorts")), maxConnections: whole("egressConnections", 1) },
     },
+    egressPortsClaimed: ports("egressPortsClaimed", text("egressPortsClaimed")),
   };
 }
 

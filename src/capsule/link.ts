@@ -10,6 +10,8 @@ import { z } from "zod";
 import { ERRORS, PlatformError, type ErrorCode } from "../kernel/errors.ts";
 import { SHA256_HEX } from "../kernel/ids.ts";
 import {
+  accountLoad,
+  capacity,
   capsuleEvent,
   fileKind,
   heldAccount,
@@ -40,6 +42,8 @@ const HOST_CALLS = {
   usage: { input: accountId, output: usage },
   events: { input: z.number().int(), output: z.array(capsuleEvent) },
   status: { input: nothing, output: hostStatus },
+  loads: { input: nothing, output: z.array(accountLoad) },
+  capacity: { input: nothing, output: capacity },
   prometheus: { input: nothing, output: z.string() },
   logs: { input: logQuery, output: logPage },
   metrics: { input: metricsQuery, output: z.array(metricsMinute) },
@@ -50,6 +54,8 @@ const HOST_CALLS = {
 const CONTROL_CALLS = {
   lookup: { input: z.string(), output: lookupAnswer },
   held: { input: z.array(heldAccount), output: z.array(lookupAnswer.nullable()) },
+  bans: { input: nothing, output: z.array(z.string()) },
+  leaked: { input: z.array(z.string()), output: nothing },
 } satisfies Record<string, Call>;
 
 const wireError = z.object({
@@ -162,6 +168,8 @@ export function connectHost(socketPath: string): CapsuleHost & Disposable {
     usage: (account) => call("usage", account),
     events: (cursor) => call("events", cursor),
     status: () => call("status", null),
+    loads: () => call("loads", null),
+    capacity: () => call("capacity", null),
     prometheus: () => call("prometheus", null),
     logs: (query) => call("logs", query),
     follow: (query) => link.open("/follow", JSON.stringify(query)),
@@ -181,6 +189,8 @@ export function connectControl(socketPath: string): CapsuleControl & Disposable 
   return {
     lookup: (label) => link.call("lookup", CONTROL_CALLS.lookup, label),
     held: (accounts) => link.call("held", CONTROL_CALLS.held, [...accounts]),
+    bans: () => link.call("bans", CONTROL_CALLS.bans, null),
+    leaked: async (secrets) => void (await link.call("leaked", CONTROL_CALLS.leaked, [...secrets])),
     [Symbol.dispose]: () => link.close(),
   };
 }
@@ -275,6 +285,10 @@ export function serveHost(socketPath: string, host: CapsuleHost, onBug: (error: 
           return host.events(await parse(z.number().int(), incoming));
         case "status":
           return host.status();
+        case "loads":
+          return host.loads();
+        case "capacity":
+          return host.capacity();
         case "prometheus":
           return host.prometheus();
         case "logs":
@@ -308,6 +322,8 @@ export function serveControl(socketPath: string, control: CapsuleControl, onBug:
     async (path, incoming) => {
       if (path === "/lookup") return control.lookup(await parse(z.string(), incoming));
       if (path === "/held") return control.held(await parse(z.array(heldAccount), incoming));
+      if (path === "/bans") return control.bans();
+      if (path === "/leaked") return control.leaked(await parse(z.array(z.string()), incoming));
       throw new PlatformError("route_not_found", { message: `Control has no call ${path}.` });
     },
     onBug,

@@ -7,7 +7,7 @@ import { accountId } from "./spec.ts";
 export const outcome = z.enum(["ok", "exception", "exceededCpu", "exceededMemory", "canceled", "refused", "unknown"]);
 export type LogOutcome = z.infer<typeof outcome>;
 
-export const LOG_KINDS = ["request", "invocation", "console", "exception"] as const;
+export const LOG_KINDS = ["request", "invocation", "console", "exception", "notice"] as const;
 
 const of = {
   /** Milliseconds since the epoch. */
@@ -38,6 +38,8 @@ export const logRecord = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("invocation"), ...of, ray, trigger: z.string(), outcome }),
   z.object({ kind: z.literal("console"), ...of, ray, level: z.string(), text: z.string() }),
   z.object({ kind: z.literal("exception"), ...of, ray, name: z.string(), message: z.string(), stack: z.string().nullable() }),
+  /** What the platform has to say to the account: something was refused, or a cap was reached. */
+  z.object({ kind: z.literal("notice"), ...of, text: z.string() }),
 ]);
 export type LogRecord = z.infer<typeof logRecord>;
 

@@ -6,6 +6,7 @@ import type { AccountId } from "../kernel/ids.ts";
 import type { CapsuleAnswer, CapsuleCall, ScheduledCall, ScheduledOutcome } from "./calls.ts";
 import type { FollowQuery, LogPage, LogQuery, MetricsMinute, MetricsQuery, TailQuery } from "./logs.ts";
 import type { StateJob } from "./state.ts";
+import { CAPS, capUse } from "./caps.ts";
 import { accountId, capsuleSpec, tombstone, type CapsuleSpec, type Tombstone, type Trial } from "./spec.ts";
 
 /** Where uploaded bytes lie in the account's directory. */
@@ -40,6 +41,7 @@ export const usage = z.object({
   diskBytes: z.number(),
   starts: z.number(),
   restarts: z.number(),
+  caps: z.array(capUse),
 });
 export type Usage = z.infer<typeof usage>;
 
@@ -50,6 +52,15 @@ export const capsuleEvent = z.discriminatedUnion("kind", [
   z.object({ ...told, kind: z.enum(["restarted", "suspend"]) }),
   /** A process with Durable Objects is gone; the next alarm of theirs, in milliseconds since the epoch, or none. */
   z.object({ ...told, kind: z.literal("cold"), wakeAtMs: z.number().nullable() }),
+  /** Refusals of one kind and reason since the last that was told of: at a cap, or on the way out. */
+  z.object({
+    ...told,
+    kind: z.literal("refused"),
+    what: z.enum(["egress", ...CAPS]),
+    count: z.number().int().positive(),
+    /** Whom its Workers wanted to reach, as many as fit; for the operator alone. */
+    hosts: z.array(z.string()),
+  }),
 ]);
 export type CapsuleEvent = z.infer<typeof capsuleEvent>;
 
@@ -61,6 +72,32 @@ export const hostStatus = z.object({
   missing: z.array(z.string()),
 });
 export type HostStatus = z.infer<typeof hostStatus>;
+
+/** One account's share of the machine, for the operator. */
+export const accountLoad = z.object({
+  account: accountId,
+  hot: z.boolean(),
+  /** Proportional set size of the process; 0 while cold. */
+  pssBytes: z.number(),
+  /** CPU time within the last minute or so. */
+  cpuMsPerMinute: z.number(),
+  restarts: z.number(),
+  caps: z.array(capUse),
+});
+export type AccountLoad = z.infer<typeof accountLoad>;
+
+/** What this machine has, and how much of it is taken. */
+export const capacity = z.object({
+  cores: z.number(),
+  /** Of one, five and fifteen minutes. */
+  loadAverage: z.array(z.number()),
+  memoryBytes: z.object({ total: z.number(), free: z.number(), reserve: z.number() }),
+  diskBytes: z.object({ total: z.number(), free: z.number() }),
+  processes: z.object({ hot: z.number(), max: z.number() }),
+  accountsKnown: z.number(),
+  edgeConnections: z.object({ open: z.number(), max: z.number() }),
+});
+export type Capacity = z.infer<typeof capacity>;
 
 /** What control asks of host. @throws PlatformError capsule_failed when the machine cannot do it. */
 export type CapsuleHost = {
@@ -102,6 +139,9 @@ export type CapsuleHost = {
   /** Events after the cursor; waits up to 25 s for the first. A cursor of another host life starts anew. */
   events(cursor: number): Promise<CapsuleEvent[]>;
   status(): Promise<HostStatus>;
+  /** Accounts that are hot or have used anything of their caps, heaviest in CPU first. */
+  loads(): Promise<AccountLoad[]>;
+  capacity(): Promise<Capacity>;
   /** Prometheus text of the host process. */
   prometheus(): Promise<string>;
 };
@@ -127,4 +167,8 @@ export type CapsuleControl = {
   lookup(label: string): Promise<LookupAnswer>;
   /** Told what host holds; answers, place by place, with what host should hold instead, null where nothing changed. */
   held(accounts: readonly HeldAccount[]): Promise<(LookupAnswer | null)[]>;
+  /** Address ranges whose callers are refused, as CIDRs. */
+  bans(): Promise<string[]>;
+  /** Tokens that callers wrote into addresses: whoever logs addresses has them now, so control ends them. */
+  leaked(secrets: readonly string[]): Promise<void>;
 };

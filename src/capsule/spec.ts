@@ -1,6 +1,7 @@
 // What control tells host about an account: plain data, checked on arrival. Modules are named by the SHA-256
 // of their bytes, runtime modules by key; names that a tenant chose never become service or file names.
 import { z } from "zod";
+import { caps } from "./caps.ts";
 import { GENERATED_ID } from "./state.ts";
 import { ACCOUNT_ID, SHA256_HEX, type AccountId, type Subdomain } from "../kernel/ids.ts";
 
@@ -146,6 +147,14 @@ const limits = z.object({
   maxDiskBytes: z.number().int().positive(),
   /** Requests from this account to hosts of this installation that may be in flight at once. */
   maxInnerRequests: z.number().int().positive(),
+  /** Within ten minutes. */
+  caps,
+  /** What its Workers may reach of the outside; mail ports are never among it. */
+  egress: z.object({
+    ports: z.union([z.literal("any"), z.array(z.number().int().min(1).max(65_535))]),
+    /** Open at once. */
+    maxConnections: z.number().int().positive(),
+  }),
 });
 
 /** What must stay under `state/`, by the ids that name it there; whatever else of these kinds is found goes. */
@@ -154,6 +163,8 @@ const stateKept = z.object({ kv: z.array(generatedId), d1: z.array(generatedId),
 export const capsuleSpec = z.object({
   account: accountId,
   subdomain,
+  /** Whether a person answers for it. */
+  claimed: z.boolean(),
   /** Rises when anything else in the spec changes; a lower one never replaces a higher one. */
   generation: z.number().int().nonnegative(),
   /** Milliseconds since the epoch; nothing of the account answers from then on. Null: no end. */

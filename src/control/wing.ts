@@ -24,7 +24,7 @@ import { startWakes, type Wakes } from "./accounts/wakes.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { createApp } from "./app.ts";
 import { createChange } from "./composer/change.ts";
-import { createComposer, type Composer } from "./composer/composer.ts";
+import { createComposer, limitsByState, type Composer } from "./composer/composer.ts";
 import { createOutside } from "./composer/outside.ts";
 import { createApi, type Env } from "./http/api.ts";
 import { createMetrics } from "./http/metrics.ts";
@@ -58,7 +58,10 @@ export type WingOptions = {
   readonly signUp: "open" | "verified" | "invite";
   readonly claimsPerDay: number;
   readonly quota: QuotaSettings;
+  /** Of a temporary account. */
   readonly limits: CapsuleLimits;
+  /** Ports outside that a claimed account's Workers may reach. */
+  readonly egressPortsClaimed: CapsuleLimits["egress"]["ports"];
   readonly clock: Clock;
   readonly host: CapsuleHost;
   readonly log: Log;
@@ -142,7 +145,11 @@ function openProducts(options: WingOptions, foundation: Foundation, require: Req
     rescheduled,
     require,
   });
-  parts.composer = createComposer({ products, host: options.host, limits: options.limits });
+  parts.composer = createComposer({
+    products,
+    host: options.host,
+    limitsOf: limitsByState(options.limits, options.egressPortsClaimed),
+  });
   return { products, composer: parts.composer };
 }
 

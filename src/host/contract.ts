@@ -2,6 +2,7 @@
 // and for an egress. Types only; each room implements its own part.
 import type { Agent, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex, Readable, Writable } from "node:stream";
+import type { Cap } from "../capsule/caps.ts";
 import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
 import type { AccountId } from "../kernel/ids.ts";
 import type { CapsulePool } from "./edge/pool.ts";
@@ -46,6 +47,8 @@ export type Journal = {
    */
   hear(account: AccountId, mouth: Mouth, ended: AbortSignal, origins: ReadonlyMap<string, Origin>): Listening | null;
   killed(account: AccountId, fate: Fate): void;
+  /** The platform's own word to the account; one that repeats itself is written once a minute. */
+  notice(account: AccountId, text: string): void;
   /** CPU that the account's process used since it was last told. */
   cpu(account: AccountId, cpuMs: number): void;
   /** Writes down what is there and lets the account go; its readers' streams end. */
@@ -82,6 +85,18 @@ export type Lease = Disposable & {
 /** The account that a refusal concerns, and what would have answered: for its log. */
 export type Concern = { readonly account: AccountId; readonly origin: Origin | null };
 
+/** A cap that is reached: why, for whoever is refused, and when it frees. */
+export type Over = { readonly cap: Cap; readonly reason: string; readonly retryAfterSeconds: number };
+
+/** Why an account or its caller was refused: on the way out, or at a cap. */
+export type RefusedWhat = "egress" | Cap;
+
+/** Where refusals go to be told to control in bulk. */
+export type Refusals = {
+  /** @param reason in words for the account @param host whom its Worker wanted to reach */
+  note(account: AccountId, what: RefusedWhat, reason: string, host?: string): void;
+};
+
 /** What stands behind a host label. */
 export type Answerer =
   | { readonly kind: "lease"; readonly lease: Lease }
@@ -108,7 +123,7 @@ export type Capsules = {
 
 /** Egress of one capsule: a unix socket that the process may connect to; the socket is its identity. */
 export type EgressFactory = {
-  open(account: AccountId, socketPath: string, limits: Pick<CapsuleLimits, "maxInnerRequests">): Promise<AsyncDisposable>;
+  open(account: AccountId, socketPath: string, limits: Pick<CapsuleLimits, "maxInnerRequests" | "egress">): Promise<AsyncDisposable>;
 };
 
 /** How egress hands a request for a host of this installation back to the edge, without leaving the machine. */

@@ -14,15 +14,18 @@ import { createCapsuleHost } from "./capsules/capsule-host.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./capsules/workerd/config.ts";
 import { AccountFiles } from "./capsules/files/files.ts";
 import type { Bounds } from "./capsules/supervisor/parts.ts";
+import { Budgets } from "./budgets/budgets.ts";
 import { createKeeper } from "./capsules/keeper/keeper.ts";
 import { workerdBinary } from "./capsules/sandbox/binary.ts";
 import { createSandbox } from "./capsules/sandbox/sandbox.ts";
+import { capacityOf } from "./capsules/machine.ts";
 import { Supervisor } from "./capsules/supervisor/supervisor.ts";
 import { createTrials } from "./capsules/trials/trial.ts";
 import type { InnerDoor, Rung } from "./contract.ts";
 import { createEdge, type Edge } from "./edge/edge.ts";
 import { createEgress } from "./egress/egress.ts";
 import { Logs, type LogMode } from "./logs/logs.ts";
+import { Refusals } from "./refusals.ts";
 
 export type WingOptions = {
   /** Exists; accounts lie below it. */
@@ -122,14 +125,36 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   stack.defer(() => opened.close());
   const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
   const keeper = stack.use(createKeeper({ sandbox }));
+  const budgets = new Budgets(clock);
+  const refusals = stack.use(new Refusals((event) => supervisor.report(event)));
   const supervisor: Supervisor = stack.use(
-    new Supervisor({ ...options, journal: logs, keeper, sandbox, egress, files, accountsDirectory, runDirectory, memoryIsShort }),
+    new Supervisor({
+      ...options,
+      journal: logs,
+      budgets,
+      refusals,
+      keeper,
+      sandbox,
+      egress,
+      files,
+      accountsDirectory,
+      runDirectory,
+      memoryIsShort,
+    }),
   );
+  const capacity = () =>
+    capacityOf({
+      data: options.data,
+      memoryReserveBytes: options.memoryReserveBytes,
+      processes: () => ({ hot: supervisor.hot, max: options.capsulesHot }),
+      accountsKnown: () => supervisor.known,
+      edgeConnections: () => opened.connections,
+    });
   const trials = stack.use(createTrials({ sandbox, files, clock, waiting: WAITING_TRIALS }));
   const edgePort = await listen(edge, options.edgePort, options.edgeBind);
   const up = stack.move();
   return {
-    capsuleHost: createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion: stdout.trim() }),
+    capsuleHost: createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion: stdout.trim(), capacity }),
     rung: sandbox.rung,
     missing: sandbox.missing,
     edgePort,

@@ -77,6 +77,8 @@ export function createCapsuleControl({ store, composer, products }: CapsuleContr
       if (!account || ended) return answer(account);
       return byName(account, parts.name);
     },
+    bans: () => Promise.resolve([]),
+    leaked: () => Promise.resolve(),
     held: async (accounts) => {
       const ids = accounts.map(({ account }) => account);
       const rows = ids.length === 0 ? [] : await store.db.selectFrom("accounts").selectAll().where("id", "in", ids).execute();

@@ -26,7 +26,8 @@ export type CapsuleEventsOptions = {
   readonly log: Log;
 };
 
-type Grief = Exclude<CapsuleEvent, { kind: "cold" }>;
+type Grief = Extract<CapsuleEvent, { kind: "restarted" | "suspend" }>;
+type Refused = Extract<CapsuleEvent, { kind: "refused" }>;
 
 const deedOf = (event: Grief): Deed => (event.kind === "suspend" ? "account:suspend" : "capsule:restart");
 
@@ -64,9 +65,23 @@ async function recordCold({ store, rescheduled }: CapsuleEventsOptions, { accoun
   rescheduled();
 }
 
+async function recordRefused({ store, trail }: CapsuleEventsOptions, event: Refused): Promise<void> {
+  const { account, atMs: at, what, reason, count, hosts } = event;
+  const action: Deed = what === "egress" ? "egress:connect" : `caps:${what}`;
+  const entry = { at, account, task: null, actors: ["mayfly"], token: null, action, resource: `account/${account}` };
+  await store.transaction(async (tx) => {
+    // Told again after a restart of ours.
+    const written = tx.selectFrom("trail").select("id").where("account_id", "=", account).where("at", "=", at);
+    if (await written.where("action", "=", action).where("reason", "=", reason).limit(1).executeTakeFirst()) return;
+    const operatorText = hosts.length > 0 ? JSON.stringify({ hosts }) : undefined;
+    await trail.append(tx, { ...entry, outcome: "refused", reason, count, ...(operatorText !== undefined && { operatorText }) });
+  });
+}
+
 /** Writes one event down, once however often it is told. */
 export async function recordCapsuleEvent(options: CapsuleEventsOptions, event: CapsuleEvent): Promise<void> {
   if (event.kind === "cold") return recordCold(options, event);
+  if (event.kind === "refused") return recordRefused(options, event);
   const { store, trail, composer } = options;
   const spec = await store.transaction(async (tx) => {
     if (await isWritten(tx, event)) return null;

@@ -2,6 +2,7 @@
 // changed, in the transaction of the change; what was committed is then applied.
 import { createHash } from "node:crypto";
 import type { CapsuleHost } from "../../capsule/messages.ts";
+import { CAPS, type Caps } from "../../capsule/caps.ts";
 import type { CapsuleLimits, CapsuleSpec } from "../../capsule/spec.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Product } from "../products/product.ts";
@@ -18,24 +19,47 @@ export type Composer = {
   publish(spec: CapsuleSpec | null): Promise<void>;
 };
 
-export type ComposerOptions = { readonly products: readonly Product[]; readonly host: CapsuleHost; readonly limits: CapsuleLimits };
+export type ComposerOptions = {
+  readonly products: readonly Product[];
+  readonly host: CapsuleHost;
+  readonly limitsOf: (account: Pick<Account, "state">) => CapsuleLimits;
+};
+
+/** A claimed account has so many times what a temporary one has. */
+const CLAIMED_TIMES = 10;
+const MAX_CONNECTIONS = 512;
+
+/** @param temporary limits of a temporary account @param claimedPorts open to a claimed one */
+export function limitsByState(
+  temporary: CapsuleLimits,
+  claimedPorts: CapsuleLimits["egress"]["ports"],
+): (account: Pick<Account, "state">) => CapsuleLimits {
+  const caps = Object.fromEntries(CAPS.map((cap) => [cap, temporary.caps[cap] * CLAIMED_TIMES])) as Caps;
+  const maxConnections = Math.max(
+    temporary.egress.maxConnections,
+    Math.min(temporary.egress.maxConnections * CLAIMED_TIMES, MAX_CONNECTIONS),
+  );
+  const claimed: CapsuleLimits = { ...temporary, caps, egress: { ports: claimedPorts, maxConnections } };
+  return ({ state }) => (state === "claimed" ? claimed : temporary);
+}
 
 const digestOf = (spec: CapsuleSpec): string =>
   createHash("sha256")
     .update(JSON.stringify({ ...spec, generation: 0 }))
     .digest("hex");
 
-export function createComposer({ products, host, limits }: ComposerOptions): Composer {
+export function createComposer({ products, host, limitsOf }: ComposerOptions): Composer {
   const compose = async (tx: Tx, account: Account): Promise<CapsuleSpec> => {
     const parts = [];
     for (const product of products) parts.push(await product.compose(tx, account));
     return {
       account: account.id,
       subdomain: account.subdomain,
+      claimed: account.state === "claimed",
       generation: account.generation,
       endsAtMs: account.expires_at,
       suspended: account.suspended_reason,
-      limits,
+      limits: limitsOf(account),
       units: [
         {
           id: "main",

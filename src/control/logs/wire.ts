@@ -3,8 +3,8 @@ import type { FollowLine, LogPage, LogRecord, MetricsMinute, MetricsQuery } from
 import { iso } from "../../kernel/clock.ts";
 
 export function recordOnWire(record: LogRecord): Record<string, unknown> {
-  const { kind, atMs, worker, version, ray } = record;
-  const head = { kind, at: iso(atMs), worker, version, ray };
+  const { kind, atMs, worker, version } = record;
+  const head = { kind, at: iso(atMs), worker, version, ray: record.kind === "notice" ? null : record.ray };
   switch (record.kind) {
     case "request": {
       const { method, url, status, outcome, wallMs, cpuMs } = record;
@@ -17,6 +17,8 @@ export function recordOnWire(record: LogRecord): Record<string, unknown> {
       return { ...head, level: record.level, text: record.text };
     case "exception":
       return { ...head, name: record.name, message: record.message, stack: record.stack };
+    case "notice":
+      return { ...head, text: record.text };
     default:
       return record satisfies never;
   }

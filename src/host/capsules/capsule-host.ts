@@ -1,6 +1,6 @@
 // Host's side of the door: control's calls, handed to the files, the trials and the supervisor of this machine.
 // Nothing is written, tried or run for an account that ended.
-import type { CapsuleHost } from "../../capsule/messages.ts";
+import type { Capacity, CapsuleHost } from "../../capsule/messages.ts";
 import type { Sandbox } from "../contract.ts";
 import type { Logs } from "../logs/logs.ts";
 import { callService, runSchedule } from "./supervisor/calls.ts";
@@ -16,9 +16,10 @@ export type CapsuleHostOptions = {
   readonly sandbox: Pick<Sandbox, "rung" | "missing">;
   /** What `workerd --version` prints. */
   readonly workerdVersion: string;
+  readonly capacity: () => Promise<Capacity>;
 };
 
-export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion }: CapsuleHostOptions): CapsuleHost {
+export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion, capacity }: CapsuleHostOptions): CapsuleHost {
   return {
     missing: (account, kind, hashes) => files.missing(account, kind, hashes),
     put: (account, kind, hash, bytes) => {
@@ -68,6 +69,8 @@ export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, wo
       known: supervisor.known,
       missing: [...sandbox.missing],
     }),
+    loads: () => supervisor.loads(),
+    capacity,
     prometheus: () => supervisor.measures.registry.metrics(),
   };
 }

@@ -44,6 +44,7 @@ export type Edge = {
   /** Not listening yet. */
   readonly server: Server;
   readonly inner: InnerDoor;
+  readonly connections: { readonly open: number; readonly max: number };
   /** Stops accepting and cuts everything in flight. */
   close(): Promise<void>;
 };
@@ -176,6 +177,11 @@ export function createEdge(options: EdgeOptions): Edge {
   server.on("request", (incoming, outgoing) => handle(incoming, outgoing, null, null));
   // Without a listener Node says 100 Continue before it is known whether anyone will read the body.
   server.on("checkContinue", (incoming: IncomingMessage, outgoing: ServerResponse) => handle(incoming, outgoing, null, null));
+  let open = 0;
+  server.on("connection", (socket: Socket) => {
+    open++;
+    socket.once("close", () => open--);
+  });
   const sockets = new Set<Duplex>();
   server.on("upgrade", (incoming, socket, head) => {
     sockets.add(socket);
@@ -184,6 +190,9 @@ export function createEdge(options: EdgeOptions): Edge {
   });
   return {
     server,
+    get connections() {
+      return { open, max: server.maxConnections };
+    },
     inner: {
       request: (from, incoming, outgoing) => handle(incoming, outgoing, null, from),
       upgrade: (from, incoming, socket, head) => upgraded(incoming, socket, head, from),

@@ -5,6 +5,7 @@ import { join as joinPath } from "node:path";
 import type { Readable } from "node:stream";
 import type { FollowQuery, LogOutcome, LogPage, LogQuery, LogRecord, MetricsMinute, TailQuery } from "../../capsule/logs.ts";
 import { PlatformError } from "../../kernel/errors.ts";
+import { BoundedMap } from "../bounded-map.ts";
 import type { Fate, Listening, Mouth, Origin, Passed } from "../contract.ts";
 import { readBatch, type Heard } from "./batch.ts";
 import type { Crowd } from "./crowd.ts";
@@ -20,6 +21,9 @@ import { heardEvent, lostEvent, overloadEvent, overloadStopEvent, wants, type Ta
 /** After an answer, until what its request logged is here. */
 const SETTLED_MS = 250;
 const MAX_URL_CHARS = 4_096;
+const NOTICE_AGAIN_MS = 60_000;
+/** Different notices of which it is known when they were last written. */
+const MAX_NOTICES = 64;
 /** Streams of one account that are open at once. */
 const MAX_FOLLOWERS = 10;
 const MAX_TAILS = 20;
@@ -57,6 +61,7 @@ export class AccountLog {
   readonly #followers = new Map<Outlet, (record: LogRecord) => boolean>();
   readonly #tails = new Map<Outlet, TailQuery>();
   readonly #turned = new Set<() => void>();
+  readonly #noticed = new BoundedMap<string, number>(MAX_NOTICES);
   #listening = 0;
   readonly #questions = new Questions(() => this.#live());
   #over: "closed" | "ended" | null = null;
@@ -100,6 +105,15 @@ export class AccountLog {
     this.#safely(() => {
       if (this.#joins.killed(fate) === 0) this.#thrown(fate.reason, null, null, this.#options.now());
     });
+  }
+
+  /** The platform's own word to the account, once a minute however often it is said. */
+  notice(text: string): void {
+    const nowMs = this.#options.now();
+    if (nowMs - (this.#noticed.get(text) ?? -Infinity) < NOTICE_AGAIN_MS) return;
+    this.#noticed.set(text, nowMs);
+    this.#usedMs = nowMs;
+    this.#safely(() => this.#keep({ kind: "notice", atMs: nowMs, worker: null, version: null, text }));
   }
 
   cpu(cpuMs: number): void {

@@ -58,6 +58,10 @@ export class Logs implements Journal, AsyncDisposable {
     if (this.#options.lives(account)) this.#of(account).killed(fate);
   }
 
+  notice(account: AccountId, text: string): void {
+    if (this.#options.lives(account)) this.#of(account).notice(text);
+  }
+
   cpu(account: AccountId, cpuMs: number): void {
     if (this.#options.lives(account)) this.#of(account).cpu(cpuMs);
   }

@@ -29,6 +29,7 @@ function wordsOf(record: LogRecord): string {
     case "invocation":
       return record.trigger;
     case "console":
+    case "notice":
       return record.text;
     case "exception":
       return `${record.name}: ${record.message}\n${record.stack ?? ""}`;

@@ -14,11 +14,20 @@ import { createTrials } from "../../../src/host/capsules/trials/trial.ts";
 import { systemClock } from "../../../src/kernel/clock.ts";
 import { awaitUntil } from "../../fixtures/await-until.ts";
 import { answering, bench, get, sha256, specOf, type Bench } from "../../fixtures/capsules.ts";
+import { CAPACITY } from "../../fixtures/limits.ts";
 
 async function door(b: Bench): Promise<{ host: CapsuleHost } & AsyncDisposable> {
   const { supervisor, logs, files, sandbox } = b;
   const trials = createTrials({ sandbox, files, clock: systemClock });
-  const capsuleHost = createCapsuleHost({ supervisor, logs, files, trials, sandbox, workerdVersion: "workerd 1" });
+  const capsuleHost = createCapsuleHost({
+    supervisor,
+    logs,
+    files,
+    trials,
+    sandbox,
+    workerdVersion: "workerd 1",
+    capacity: async () => CAPACITY,
+  });
   const socket = join(b.directory, "host.sock");
   const server = await serveHost(socket, capsuleHost, (error) => {
     throw error;

@@ -13,6 +13,7 @@ import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { createEgress } from "../../../src/host/egress/egress.ts";
 import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
+import { LIMITS } from "../../fixtures/limits.ts";
 
 const NEVER = (): never => {
   throw new Error("nothing goes inside here");
@@ -52,9 +53,10 @@ test("a certificate counts for the name that was asked for, and only when it is 
   const [trusting, doubting] = [join(directory.path, "a.sock"), join(directory.path, "b.sock")];
   {
     await using _a = await createEgress({ ...options, ca: readFileSync(cert, "utf8") }).open(newAccountId(), trusting, {
+      ...LIMITS,
       maxInnerRequests: 1,
     });
-    await using _b = await createEgress(options).open(newAccountId(), doubting, { maxInnerRequests: 1 });
+    await using _b = await createEgress(options).open(newAccountId(), doubting, { ...LIMITS, maxInnerRequests: 1 });
     assert.deepEqual(await ask(trusting, "secure.example"), { status: 200, body: "secret" });
     assert.deepEqual(names, ["secure.example"]);
     assert.equal((await ask(trusting, "other.example")).status, 526);

@@ -11,6 +11,7 @@ import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { createEgress, type Egress } from "../../../src/host/egress/egress.ts";
 import { awaitUntil } from "../../fixtures/await-until.ts";
+import { LIMITS } from "../../fixtures/limits.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../fixtures/temporary-directory.ts";
 import { ask, DOMAIN, fakeCapsules, runEdge, type FakeCapsules, type RunningEdge } from "../edge/running-edge.ts";
 import { runWorkerd, type RunningWorkerd } from "../edge/running-workerd.ts";
@@ -111,7 +112,7 @@ before(async () => {
       return connect({ host: "127.0.0.1", port: port === 443 ? portOf(raw) : portOf(site), allowHalfOpen: true });
     },
   });
-  opened = await egress.open(account, socketPath, { maxInnerRequests: 8 });
+  opened = await egress.open(account, socketPath, { ...LIMITS, maxInnerRequests: 8 });
   names.set("example.com", () => [PUBLIC]);
 });
 
@@ -262,7 +263,7 @@ describe("to the outside", () => {
       },
     });
     const path = join(directory.path, "deaf.sock");
-    const other = await outside.open(newAccountId(), path, { maxInnerRequests: 1 });
+    const other = await outside.open(newAccountId(), path, { ...LIMITS, maxInnerRequests: 1 });
     const client = connect(path);
     t.after(() => client.destroy());
     client.write("CONNECT example.com:443 HTTP/1.1\r\n\r\n");
@@ -327,7 +328,7 @@ describe("to this installation", () => {
 
 test("the socket can be reached by any user, and is gone with its connections when it is disposed", async () => {
   const path = join(directory.path, "other.sock");
-  const other = await egress.open(newAccountId(), path, { maxInnerRequests: 1 });
+  const other = await egress.open(newAccountId(), path, { ...LIMITS, maxInnerRequests: 1 });
   assert.equal(statSync(path).mode & 0o777, 0o666);
   const open = connect(path);
   await once(open, "connect");

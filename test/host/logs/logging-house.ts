@@ -18,6 +18,7 @@ import { systemClock } from "../../../src/kernel/clock.ts";
 import type { AccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { bench, sha256, specOf, type Bench, type BenchOptions } from "../../fixtures/capsules.ts";
+import { CAPACITY } from "../../fixtures/limits.ts";
 
 const DOMAIN = "mayfly.localhost";
 
@@ -52,7 +53,7 @@ export async function loggingHouse(options: BenchOptions = {}): Promise<LoggingH
   const { port } = edge.server.address() as AddressInfo;
   const { supervisor, files, sandbox, logs } = b;
   const trials = createTrials({ sandbox, files, clock: systemClock });
-  const host = createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion: "workerd 1" });
+  const host = createCapsuleHost({ supervisor, files, trials, logs, sandbox, workerdVersion: "workerd 1", capacity: async () => CAPACITY });
   const page: LoggingHouse["page"] = (account, query = {}) => host.logs({ account, limit: 1_000, ...query });
   return {
     bench: b,

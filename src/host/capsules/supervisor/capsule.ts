@@ -16,6 +16,7 @@ import type { Occupant } from "./gates.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
+import { Pace } from "./pace.ts";
 import { StartFailure, type Run } from "./run.ts";
 import type { SpecStore } from "../files/spec-store.ts";
 import { essentials, lapse, type Essentials } from "./standing.ts";
@@ -70,6 +71,7 @@ export class Capsule implements Occupant {
   readonly #upkeep: Upkeep;
   readonly #endTimer: EndTimer;
   #cpuBeforeMs = 0;
+  readonly #pace = new Pace();
   starts = 0;
   restarts = 0;
 
@@ -228,18 +230,23 @@ export class Capsule implements Occupant {
     if (this.lapsed) return this.#lapse();
     const countedMs = watch.cpuMs;
     const finding = await watch.look();
-    this.#parts.journal.cpu(this.account, watch.cpuMs - countedMs);
+    this.#spent(watch.cpuMs - countedMs);
     if (this.#run !== run) return;
     if (finding.kind === "hung") {
       this.#log.warn(finding, "a capsule does not answer");
       // What it used while it was listened to, which no further look will find.
       this.#cpuBeforeMs += finding.cpuMs;
-      this.#parts.journal.cpu(this.account, finding.cpuMs);
+      this.#spent(finding.cpuMs);
       this.#cut(run);
       this.#mishap(hangFate(finding, this.#parts.clock.now()));
       this.#restLater();
     } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
     else await this.#upkeep.atWork(this.#known, run.lastUsedMs);
+  }
+
+  #spent(cpuMs: number): void {
+    this.#parts.journal.cpu(this.account, cpuMs);
+    this.#pace.add(this.#parts.clock.now(), cpuMs);
   }
 
   /** Memory now and CPU time since this host knows the account. */
@@ -248,6 +255,11 @@ export class Capsule implements Occupant {
     if (process === undefined) return { pssBytes: 0, cpuMs: this.#cpuBeforeMs };
     const [pssBytes, cpuMs] = await Promise.all([process.pssBytes(), process.cpuMs()]);
     return { pssBytes, cpuMs: this.#cpuBeforeMs + cpuMs };
+  }
+
+  /** CPU time of the last minute or so. */
+  get cpuMsPerMinute(): number {
+    return this.#pace.perMinute(this.#parts.clock.now());
   }
 
   #decide(label: string, choice: Choice): Decision {

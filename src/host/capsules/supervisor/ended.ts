@@ -2,7 +2,7 @@
 // Bounded: beyond it control's own tombstones answer.
 import type { Tombstone } from "../../../capsule/spec.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../../bounded-map.ts";
 
 const MAX_REMEMBERED = 20_000;
 

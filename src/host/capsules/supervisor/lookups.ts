@@ -3,7 +3,7 @@
 import type { CapsuleControl, LookupAnswer } from "../../../capsule/messages.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
-import { BoundedMap } from "./bounded-map.ts";
+import { BoundedMap } from "../../bounded-map.ts";
 
 const MAX_REMEMBERED = 10_000;
 const MAX_ASKED_AT_ONCE = 64;

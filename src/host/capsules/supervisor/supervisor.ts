@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { CapsuleControl, CapsuleEvent, HeldAccount, LookupAnswer, Usage } from "../../../capsule/messages.ts";
+import type { AccountLoad, CapsuleControl, CapsuleEvent, HeldAccount, LookupAnswer, Usage } from "../../../capsule/messages.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
 import type { StateJob } from "../../../capsule/state.ts";
 import { NEEDS_REST, type Keeper } from "../keeper/keeper.ts";
@@ -14,6 +14,8 @@ import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
+import type { Budgets } from "../../budgets/budgets.ts";
+import type { RefusedEvent, Refusals } from "../../refusals.ts";
 import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
 import { Ahead } from "./ahead.ts";
 import { refused } from "./callers.ts";
@@ -42,6 +44,8 @@ export type SupervisorOptions = {
   readonly accountsDirectory: string;
   readonly runDirectory: string;
   readonly journal: Journal;
+  readonly budgets: Budgets;
+  readonly refusals: Pick<Refusals, "forget">;
   readonly keeper: Pick<Keeper, "run">;
   /** Processes that may live at once. */
   readonly capsulesHot: number;
@@ -175,6 +179,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
     await this.#departing.get(spec.account);
     this.refuseEnded(spec.account);
     this.#usualLimits = spec.limits;
+    this.#options.budgets.set(spec.account, spec.limits.caps);
     let capsule = this.#capsules.get(spec.account);
     if (capsule === undefined) {
       capsule = new Capsule(spec.account, this.#parts);
@@ -199,6 +204,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
   /** From the call on the account's labels answer 410; from the return on none of its processes lives. Idempotent. */
   async end(tombstone: Tombstone): Promise<void> {
     this.#ended.remember(tombstone);
+    this.#options.budgets.forget(tombstone.account);
+    this.#options.refusals.forget(tombstone.account);
     const silenced = this.#options.journal.end(tombstone.account);
     const capsule = this.#capsules.get(tombstone.account);
     await this.#departing.get(tombstone.account);
@@ -257,9 +264,28 @@ export class Supervisor implements Capsules, AsyncDisposable {
   async usage(account: AccountId): Promise<Usage> {
     const capsule = this.#capsules.get(account);
     const diskBytes = await this.#options.files.diskBytes(account);
-    if (capsule === undefined) return { hot: false, pssBytes: 0, cpuMs: 0, diskBytes, starts: 0, restarts: 0 };
+    const caps = this.#options.budgets.of(account).use;
+    if (capsule === undefined) return { hot: false, pssBytes: 0, cpuMs: 0, diskBytes, starts: 0, restarts: 0, caps };
     const { starts, restarts, hot } = capsule;
-    return { hot, ...(await capsule.usage()), diskBytes, starts, restarts };
+    return { hot, ...(await capsule.usage()), diskBytes, starts, restarts, caps };
+  }
+
+  /** Accounts that are hot or have used anything of their caps, heaviest first. */
+  async loads(): Promise<AccountLoad[]> {
+    const loads: AccountLoad[] = [];
+    for (const capsule of this.#capsules.values()) {
+      const { account, hot, restarts } = capsule;
+      const caps = this.#options.budgets.of(account).use;
+      if (!hot && caps.every(({ used, refused }) => used === 0 && refused === 0)) continue;
+      const { pssBytes } = await capsule.usage();
+      loads.push({ account, hot, restarts, pssBytes, cpuMsPerMinute: capsule.cpuMsPerMinute, caps });
+    }
+    return loads.toSorted((one, other) => other.cpuMsPerMinute - one.cpuMsPerMinute);
+  }
+
+  /** Tells control of refusals, unless the account has ended. */
+  report(event: RefusedEvent): void {
+    if (!this.#ended.has(event.account)) this.#events.append(event);
   }
 
   events(cursor: number): Promise<CapsuleEvent[]> {

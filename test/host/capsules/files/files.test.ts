@@ -12,6 +12,7 @@ import { contentTimeSeconds, treePath } from "../../../../src/host/capsules/file
 import { systemClock } from "../../../../src/kernel/clock.ts";
 import { PlatformError, type ErrorCode } from "../../../../src/kernel/errors.ts";
 import { newAccountId } from "../../../../src/kernel/ids.ts";
+import { LIMITS } from "../../../fixtures/limits.ts";
 
 const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
 const isRoot = process.getuid?.() === 0;
@@ -39,7 +40,7 @@ function specWith(
   keep: CapsuleSpec["keep"] = { code: [], assets: [] },
 ): Spec {
   const assets: AssetsService = { kind: "assets", id: "a-1", origin: null, files, config: "{}", worker: null };
-  const limits = { memoryBytes: 1, cpuWeight: 100, maxProcesses: 1, maxDiskBytes: 10_000_000, maxInnerRequests: 1 };
+  const limits = { ...LIMITS, maxDiskBytes: 10_000_000 };
   return { account, keep, units: [{ id: "u", services: files.length === 0 ? [] : [assets], fronts: [], ingress: [] }], limits };
 }
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LookupAnswer } from "../../../../src/capsule/messages.ts";
-import { BoundedMap } from "../../../../src/host/capsules/supervisor/bounded-map.ts";
+import { BoundedMap } from "../../../../src/host/bounded-map.ts";
 import { ping, socketDirectories } from "../../../../src/host/capsules/supervisor/doors.ts";
 import { EndTimer } from "../../../../src/host/capsules/supervisor/end-timer.ts";
 import { EventLog } from "../../../../src/host/capsules/supervisor/event-log.ts";

@@ -19,8 +19,7 @@ import { systemClock } from "../../../../src/kernel/clock.ts";
 import { newAccountId } from "../../../../src/kernel/ids.ts";
 import { Upload } from "../../../fixtures/upload.ts";
 import { get, serve, shortDirectory } from "../../../fixtures/workerd.ts";
-
-const LIMITS = { memoryBytes: 268_435_456, cpuWeight: 100, maxProcesses: 32, maxDiskBytes: 10_000_000, maxInnerRequests: 32 };
+import { LIMITS } from "../../../fixtures/limits.ts";
 
 const unitOf = (services: Service[], routes: readonly { label: string; service: string }[]): Unit => ({
   id: "u",
