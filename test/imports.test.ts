@@ -49,6 +49,7 @@ const CONTROL_ORDER = [
   ["products/registry.ts"],
   ["composer"],
   ["accounts", "logs"],
+  ["operator"],
   ["main"],
 ];
 
