@@ -16,10 +16,11 @@ import type { Occupant } from "./gates.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
 import type { Bounds, CapsuleFiles } from "./parts.ts";
-import { Pace } from "./pace.ts";
 import { StartFailure, type Run } from "./run.ts";
 import type { SpecStore } from "../files/spec-store.ts";
-import { essentials, lapse, type Essentials } from "./standing.ts";
+import { Spending } from "./spending.ts";
+import { essentials, type Essentials } from "./essentials.ts";
+import { Standing } from "./standing.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Watch } from "./watch.ts";
 
@@ -51,11 +52,7 @@ export class Capsule implements Occupant {
   readonly #parts: CapsuleParts;
   readonly #log: Log;
   readonly #mishaps: Mishaps;
-  #known: Essentials | null = null;
-  #tombstone: Tombstone | null = null;
-  #dropped = false;
-  #closing = false;
-  #localSuspension: string | null = null;
+  readonly #standing: Standing;
   #run: Run | null = null;
   /** Its requests in flight may finish; it takes no new ones. */
   #retiring: Run | null = null;
@@ -70,8 +67,7 @@ export class Capsule implements Occupant {
   readonly #callers: Callers;
   readonly #upkeep: Upkeep;
   readonly #endTimer: EndTimer;
-  #cpuBeforeMs = 0;
-  readonly #pace = new Pace();
+  readonly #spending: Spending;
   starts = 0;
   restarts = 0;
 
@@ -79,6 +75,8 @@ export class Capsule implements Occupant {
     this.account = account;
     this.#parts = parts;
     this.#log = parts.log.child({ account });
+    this.#standing = new Standing(parts.clock);
+    this.#spending = new Spending(account, parts);
     this.#callers = new Callers(parts.bounds);
     this.#upkeep = new Upkeep(parts.rest, parts.clock, parts.bounds);
     this.#mishaps = new Mishaps(parts.bounds, parts.clock);
@@ -86,7 +84,7 @@ export class Capsule implements Occupant {
   }
 
   get known(): Essentials | null {
-    return this.#known;
+    return this.#standing.known;
   }
 
   get hot(): boolean {
@@ -99,13 +97,12 @@ export class Capsule implements Occupant {
 
   /** Whether the end time has passed, by the clock and nothing else. */
   get lapsed(): boolean {
-    const endsAtMs = this.#known?.endsAtMs ?? null;
-    return endsAtMs !== null && this.#parts.clock.now() >= endsAtMs;
+    return this.#standing.lapsed;
   }
 
   /** Whether anything of the account may be written down now. */
   get lives(): boolean {
-    return this.#tombstone === null && !this.#dropped && !this.lapsed;
+    return this.#standing.lives;
   }
 
   /** Decides for one caller from outside, starting the process if it must. */
@@ -119,7 +116,7 @@ export class Capsule implements Occupant {
   /** Decides for control, which reaches the services that no label leads to, starting the process if it must. */
   enter(): Promise<Entered> {
     return this.#callers.admit(
-      () => this.#refusal() ?? (this.#run === null ? this.#pause() : { kind: "hold" as const, hold: this.#run.hold() }),
+      () => this.#standing.refusal() ?? (this.#run === null ? this.#pause() : { kind: "hold" as const, hold: this.#run.hold() }),
       () => this.#askForStart(),
     );
   }
@@ -131,23 +128,24 @@ export class Capsule implements Occupant {
   apply(spec: CapsuleSpec): Promise<{ serving: number }> {
     this.#restOff.abort();
     return this.#inTurn(async () => {
-      this.#refuseIfGone();
-      if (this.#known !== null && spec.generation <= this.#known.generation) return { serving: this.#known.generation };
+      this.#standing.refuseIfGone();
+      if (this.#standing.known !== null && spec.generation <= this.#standing.known.generation)
+        return { serving: this.#standing.known.generation };
       const next = essentials(spec);
       await this.#parts.own(this.account);
       await this.#parts.files.materialise(spec);
       await this.#parts.specs.write(spec);
-      this.#refuseIfGone();
-      const before = this.#known;
+      this.#standing.refuseIfGone();
+      const before = this.#standing.known;
       const run = this.#run;
-      const lived = this.#live();
+      const lived = this.#standing.serves;
       this.#upkeep.changed(before, next);
-      this.#known = next;
-      this.#localSuspension = null;
+      this.#standing.known = next;
+      this.#standing.localSuspension = null;
       this.#mishaps.forget();
       this.#endTimer.set(next.endsAtMs);
-      if (before !== null && !lived && this.#live()) this.#upkeep.revived();
-      if (!this.#live()) await this.#kill();
+      if (before !== null && !lived && this.#standing.serves) this.#upkeep.revived();
+      if (!this.#standing.serves) await this.#kill();
       else if (run !== null && before?.digest !== next.digest) await this.#replace(run, spec);
       else {
         this.#callers.wake();
@@ -155,7 +153,7 @@ export class Capsule implements Occupant {
         if (run === null && isServed(spec) && this.#parts.ahead.has(this.account)) this.#askForStart();
       }
       // The end may have come during the drain.
-      this.#refuseIfGone();
+      this.#standing.refuseIfGone();
       await this.#prune(spec);
       await this.#restIfDue(AbortSignal.timeout(this.#parts.bounds.restMs));
       this.#restLater();
@@ -165,13 +163,13 @@ export class Capsule implements Occupant {
 
   /** From the call on every caller is told; from its return on no process is left. */
   async end(tombstone: Tombstone): Promise<void> {
-    this.#tombstone = tombstone;
+    this.#standing.tombstone = tombstone;
     await this.#leave();
   }
 
   /** As if it had never been known here; files stay. */
   async drop(): Promise<void> {
-    this.#dropped = true;
+    this.#standing.dropped = true;
     await this.#leave();
   }
 
@@ -192,9 +190,9 @@ export class Capsule implements Occupant {
   atRest<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     this.#restOff.abort();
     return this.#inTurn(async () => {
-      this.#refuseIfGone();
+      this.#standing.refuseIfGone();
       if (this.#run !== null) await this.#stop(this.#run, this.#parts.bounds.drainMs);
-      this.#refuseIfGone();
+      this.#standing.refuseIfGone();
       try {
         return await work(this.#upkeep.over);
       } finally {
@@ -211,7 +209,7 @@ export class Capsule implements Occupant {
 
   /** Stops the process whatever uses it, kindly: the host is going down. */
   async shutDown(): Promise<void> {
-    this.#closing = true;
+    this.#standing.closing = true;
     this.#startOff.abort(new Error("the host is going down"));
     this.#restOff.abort();
     this.#endTimer.set(null);
@@ -230,42 +228,34 @@ export class Capsule implements Occupant {
     if (this.lapsed) return this.#lapse();
     const countedMs = watch.cpuMs;
     const finding = await watch.look();
-    this.#spent(watch.cpuMs - countedMs);
+    this.#spending.add(watch.cpuMs - countedMs);
     if (this.#run !== run) return;
     if (finding.kind === "hung") {
       this.#log.warn(finding, "a capsule does not answer");
       // What it used while it was listened to, which no further look will find.
-      this.#cpuBeforeMs += finding.cpuMs;
-      this.#spent(finding.cpuMs);
+      this.#spending.close(finding.cpuMs);
+      this.#spending.add(finding.cpuMs);
       this.#cut(run);
       this.#mishap(hangFate(finding, this.#parts.clock.now()));
       this.#restLater();
     } else if (finding.kind === "quiet" && this.#parts.clock.now() - run.lastUsedMs >= this.#parts.idleMs) await this.stopIdle();
-    else await this.#upkeep.atWork(this.#known, run.lastUsedMs);
-  }
-
-  #spent(cpuMs: number): void {
-    this.#parts.journal.cpu(this.account, cpuMs);
-    this.#pace.add(this.#parts.clock.now(), cpuMs);
+    else await this.#upkeep.atWork(this.#standing.known, run.lastUsedMs);
   }
 
   /** Memory now and CPU time since this host knows the account. */
-  async usage(): Promise<{ pssBytes: number; cpuMs: number }> {
-    const process = this.#run?.process;
-    if (process === undefined) return { pssBytes: 0, cpuMs: this.#cpuBeforeMs };
-    const [pssBytes, cpuMs] = await Promise.all([process.pssBytes(), process.cpuMs()]);
-    return { pssBytes, cpuMs: this.#cpuBeforeMs + cpuMs };
+  usage(): Promise<{ pssBytes: number; cpuMs: number }> {
+    return this.#spending.usage(this.#run);
   }
 
   /** CPU time of the last minute or so. */
   get cpuMsPerMinute(): number {
-    return this.#pace.perMinute(this.#parts.clock.now());
+    return this.#spending.perMinute;
   }
 
   #decide(label: string, choice: Choice): Decision {
-    const refusal = this.#refusal();
+    const refusal = this.#standing.refusal();
     if (refusal !== null) return refusal;
-    const route = this.#known?.routes.get(label);
+    const route = this.#standing.known?.routes.get(label);
     const service = route && choose(route, choice, Math.random)?.service;
     if (service === undefined) return { kind: "none" };
     if (this.#run === null) return this.#pause();
@@ -274,31 +264,10 @@ export class Capsule implements Occupant {
     return lease === null ? unavailable("The Worker is not listening.", 5) : { kind: "lease", lease };
   }
 
-  /** Why nothing of the account answers now; null while it may. */
-  #refusal(): Refusal | null {
-    if (this.#tombstone !== null) return { kind: "gone", tombstone: this.#tombstone };
-    const known = this.#known;
-    if (this.#closing) return unavailable("This machine is going down.", 5);
-    if (this.#dropped || known === null) return { kind: "none" };
-    if (this.lapsed) return { kind: "gone", tombstone: lapse(known, known.endsAtMs ?? 0) };
-    const suspended = known.suspended ?? this.#localSuspension;
-    return suspended === null ? null : { kind: "suspended", reason: suspended };
-  }
-
   /** What a caller of a cold account does: wait, unless the process died too lately to be started again. */
   #pause(): "wait" | Refusal {
     const pauseMs = this.#mishaps.notBeforeMs - this.#parts.clock.now();
     return pauseMs > 0 ? unavailable(this.#mishaps.reason, Math.ceil(pauseMs / 1_000)) : "wait";
-  }
-
-  #live(): boolean {
-    if (this.#tombstone !== null || this.#dropped || this.#closing || this.#known === null) return false;
-    return !this.lapsed && this.#known.suspended === null && this.#localSuspension === null;
-  }
-
-  #refuseIfGone(): void {
-    if (this.#tombstone !== null) throw new PlatformError("account_gone", { message: "The account has ended." });
-    if (this.#dropped || this.#closing) throw new PlatformError("capsule_failed", { message: "The account was just let go here." });
   }
 
   /** Runs after everything before it; a failure is the caller's alone. */
@@ -314,7 +283,7 @@ export class Capsule implements Occupant {
     this.#restOff.abort();
     void this.#inTurn(async () => {
       this.#startAsked = false;
-      if (this.#run === null && this.#live()) await this.#start(null);
+      if (this.#run === null && this.#standing.serves) await this.#start(null);
     })
       .catch((error: unknown) => {
         this.#log.warn(failure(error), "a capsule could not be started");
@@ -330,7 +299,7 @@ export class Capsule implements Occupant {
     try {
       this.#place ??= await this.#parts.takePlace();
       const spec = given ?? (await this.#parts.specs.read(this.account));
-      if (this.#known?.hasAlarms === true) this.#parts.marks.mark(this.account);
+      if (this.#standing.known?.hasAlarms === true) this.#parts.marks.mark(this.account);
       const run = await this.#parts.start(spec, off.signal);
       this.#began(run);
     } catch (error) {
@@ -341,7 +310,7 @@ export class Capsule implements Occupant {
       throw error;
     }
     // The end may have come while the process answered for the first time.
-    if (!this.#live()) await this.#kill();
+    if (!this.#standing.serves) await this.#kill();
     this.#callers.wake();
   }
 
@@ -361,7 +330,7 @@ export class Capsule implements Occupant {
     this.#freePlace();
     const lastWords = run.process.stderr();
     this.#log.warn({ exit, stderr: runtimeWords(lastWords) }, "a capsule's process ended by itself");
-    this.#mishap(causeOfDeath(exit, this.#known?.limits.memoryBytes ?? 0, lastWords));
+    this.#mishap(causeOfDeath(exit, this.#standing.known?.limits.memoryBytes ?? 0, lastWords));
     this.#restLater();
   }
 
@@ -374,9 +343,9 @@ export class Capsule implements Occupant {
 
   /** In turn: as long as nobody wants a process. */
   async #restIfDue(...off: AbortSignal[]): Promise<void> {
-    if (this.#run !== null || !this.#upkeep.due || this.#startAsked || this.#closing) return;
+    if (this.#run !== null || !this.#upkeep.due || this.#startAsked || this.#standing.closing) return;
     this.#restOff = new AbortController();
-    await this.#upkeep.atRest(this.#known, AbortSignal.any([this.#restOff.signal, ...off]));
+    await this.#upkeep.atRest(this.#standing.known, AbortSignal.any([this.#restOff.signal, ...off]));
   }
 
   #mishap(fate: Fate): void {
@@ -387,8 +356,8 @@ export class Capsule implements Occupant {
     if (this.#mishaps.died()) {
       const { mishapWindowMs } = this.#parts.bounds;
       const window = Math.ceil(mishapWindowMs / 60_000);
-      this.#localSuspension = `It had to be restarted ${this.#mishaps.count} times within ${window} minutes. The last time: ${reason}`;
-      this.#parts.report(this.account, "suspend", this.#localSuspension);
+      this.#standing.localSuspension = `It had to be restarted ${this.#mishaps.count} times within ${window} minutes. The last time: ${reason}`;
+      this.#parts.report(this.account, "suspend", this.#standing.localSuspension);
     }
     this.#callers.wake();
   }
@@ -396,7 +365,7 @@ export class Capsule implements Occupant {
   /** Returns the CPU time that was counted for the process. */
   #forgetRun(): number {
     const cpuMs = this.#watch?.cpuMs ?? 0;
-    this.#cpuBeforeMs += cpuMs;
+    this.#spending.close(cpuMs);
     this.#run = null;
     this.#watch = null;
     return cpuMs;
@@ -414,8 +383,8 @@ export class Capsule implements Occupant {
     this.#callers.wake();
     await run.retire(drainMs, this.#parts.bounds.graceMs, (cpuMs) => {
       const sinceMs = Math.max(0, cpuMs - countedMs);
-      this.#cpuBeforeMs += sinceMs;
-      this.#parts.journal.cpu(this.account, sinceMs);
+      this.#spending.close(sinceMs);
+      this.#spending.add(sinceMs);
     });
     this.#retiring = null;
     if (!keepPlace) this.#freePlace();
@@ -423,17 +392,17 @@ export class Capsule implements Occupant {
 
   async #replace(run: Run, spec: CapsuleSpec): Promise<void> {
     await this.#stop(run, this.#parts.bounds.drainMs, true);
-    if (!this.#live()) {
+    if (!this.#standing.serves) {
       this.#freePlace();
       return;
     }
-    if (this.#upkeep.sweepDue) await this.#upkeep.atRest(this.#known, AbortSignal.timeout(this.#parts.bounds.restMs));
+    if (this.#upkeep.sweepDue) await this.#upkeep.atRest(this.#standing.known, AbortSignal.timeout(this.#parts.bounds.restMs));
     try {
       await this.#start(spec);
     } catch (error) {
       this.#restLater();
       this.#callers.wake();
-      this.#refuseIfGone();
+      this.#standing.refuseIfGone();
       this.#log.warn(failure(error), "a new generation did not start");
       if (error instanceof PlatformError) throw error;
       throw new PlatformError("capsule_failed", { message: "The new version did not start.", cause: error });

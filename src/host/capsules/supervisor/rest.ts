@@ -9,7 +9,7 @@ import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { EventLog } from "./event-log.ts";
 import type { HotMarks } from "./hot-marks.ts";
-import type { Essentials } from "./standing.ts";
+import type { Essentials } from "./essentials.ts";
 
 export type RestParts = {
   /** A job of the account's keeper. */

@@ -15,7 +15,7 @@ import { eraseSocketDirectories, makeSocketDirectories, ping, socketDirectories,
 import { Meter } from "./meter.ts";
 import { moduleReader } from "../workerd/modules.ts";
 import type { CapsuleFiles } from "./parts.ts";
-import { originsOf } from "./standing.ts";
+import { originsOf } from "./essentials.ts";
 
 /** The right to one exchange with a process's control Worker; the process stays until it is disposed of, unless it is killed. */
 export type Hold = Disposable & Mouth & { readonly ended: AbortSignal };

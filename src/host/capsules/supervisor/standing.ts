@@ -1,76 +1,56 @@
-// What memory keeps of an account that is known here: enough to route and to refuse, never code or secrets.
-import { createHash } from "node:crypto";
-import type { CapsuleLimits, CapsuleSpec, Route, StateKept, Tombstone } from "../../../capsule/spec.ts";
-import type { AccountId, Subdomain } from "../../../kernel/ids.ts";
-import type { Origin } from "../../contract.ts";
+// Whether an account may be served, by everything that was said of it here: control's spec, the clock, its end, the
+// watchdog. Read at the moment of use.
+import type { Clock } from "../../../kernel/clock.ts";
+import { PlatformError } from "../../../kernel/errors.ts";
+import type { Tombstone } from "../../../capsule/spec.ts";
+import { unavailable, type Refusal } from "./callers.ts";
+import { lapse, type Essentials } from "./essentials.ts";
 
-export type Essentials = {
-  readonly account: AccountId;
-  readonly subdomain: Subdomain;
-  readonly generation: number;
-  readonly endsAtMs: number | null;
-  readonly suspended: string | null;
-  readonly limits: CapsuleLimits;
-  /** By host label. */
-  readonly routes: ReadonlyMap<string, Route>;
-  /** Service id → what it runs. */
-  readonly origins: ReadonlyMap<string, Origin>;
-  /** What the account holds under `state/`. */
-  readonly state: StateKept;
-  /** Whether its process can have alarms that fall due while it is cold. */
-  readonly hasAlarms: boolean;
-  /** Of everything that a running process was made from: equal digests need no restart. */
-  readonly digest: string;
-};
+export class Standing {
+  readonly #clock: Clock;
+  known: Essentials | null = null;
+  tombstone: Tombstone | null = null;
+  /** Let go: as if it had never been known here. */
+  dropped = false;
+  /** The host is going down. */
+  closing = false;
+  /** By the watchdog, until control says so or other code comes. */
+  localSuspension: string | null = null;
 
-function processDigest(spec: CapsuleSpec): string {
-  const { memoryBytes, cpuWeight, maxProcesses, maxInnerRequests } = spec.limits;
-  const made = {
-    limits: { memoryBytes, cpuWeight, maxProcesses, maxInnerRequests },
-    units: spec.units.map((unit) => ({
-      id: unit.id,
-      services: unit.services,
-      fronts: unit.fronts.toSorted(),
-    })),
-  };
-  return createHash("sha256").update(JSON.stringify(made)).digest("base64");
-}
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
-/** Service id → script and version, of the services that are an account's own. */
-export function originsOf(spec: Pick<CapsuleSpec, "units">): ReadonlyMap<string, Origin> {
-  const services = spec.units.flatMap((unit) => unit.services);
-  return new Map(services.flatMap(({ id, origin }) => (origin === null ? [] : [[id, origin] as const])));
-}
+  /** Whether the end time has passed, by the clock and nothing else. */
+  get lapsed(): boolean {
+    const endsAtMs = this.known?.endsAtMs ?? null;
+    return endsAtMs !== null && this.#clock.now() >= endsAtMs;
+  }
 
-export function essentials(spec: CapsuleSpec): Essentials {
-  return {
-    account: spec.account,
-    subdomain: spec.subdomain,
-    generation: spec.generation,
-    endsAtMs: spec.endsAtMs,
-    suspended: spec.suspended,
-    limits: spec.limits,
-    routes: new Map(spec.units.flatMap((unit) => unit.ingress.map((route) => [route.label, route] as const))),
-    origins: originsOf(spec),
-    state: spec.keep.state ?? { kv: [], d1: [], objects: [] },
-    hasAlarms: spec.units.some(({ services }) => services.some((one) => one.kind === "worker" && one.origin !== null && one.objects)),
-    digest: processDigest(spec),
-  };
-}
+  /** Whether anything of the account may be written down now. */
+  get lives(): boolean {
+    return this.tombstone === null && !this.dropped && !this.lapsed;
+  }
 
-/** What callers are told between the end time and control's own word on it. */
-export function lapse(of: Essentials, endsAtMs: number): Tombstone {
-  return { account: of.account, subdomain: of.subdomain, reason: "expired", endedAtMs: endsAtMs };
-}
+  /** Whether a process of the account may run now. */
+  get serves(): boolean {
+    if (this.tombstone !== null || this.dropped || this.closing || this.known === null) return false;
+    return !this.lapsed && this.known.suspended === null && this.localSuspension === null;
+  }
 
-const LABEL = /^[a-z0-9-]{1,63}$/;
+  /** Why nothing of the account answers now; null while it may. */
+  refusal(): Refusal | null {
+    const { tombstone, known } = this;
+    if (tombstone !== null) return { kind: "gone", tombstone };
+    if (this.closing) return unavailable("This machine is going down.", 5);
+    if (this.dropped || known === null) return { kind: "none" };
+    if (this.lapsed) return { kind: "gone", tombstone: lapse(known, known.endsAtMs ?? 0) };
+    const reason = known.suspended ?? this.localSuspension;
+    return reason === null ? null : { kind: "suspended", reason };
+  }
 
-/** Whether there is something before `<worker>--<subdomain>`. */
-export const isPreview = (label: string): boolean => label.indexOf("--") !== label.lastIndexOf("--");
-
-/** The account's part of `<worker>--<subdomain>` or `<version>--<worker>--<subdomain>`; null when there is none. */
-export function subdomainOf(label: string): string | null {
-  const at = label.lastIndexOf("--");
-  if (at <= 0 || !LABEL.test(label)) return null;
-  return label.slice(at + 2) || null;
+  refuseIfGone(): void {
+    if (this.tombstone !== null) throw new PlatformError("account_gone", { message: "The account has ended." });
+    if (this.dropped || this.closing) throw new PlatformError("capsule_failed", { message: "The account was just let go here." });
+  }
 }

@@ -26,6 +26,7 @@ import { EventLog } from "./event-log.ts";
 import { HotMarks } from "./hot-marks.ts";
 import { Gate, Places, type Occupant } from "./gates.ts";
 import { Jobs } from "./jobs.ts";
+import { loadsOf, usageOf } from "./loads.ts";
 import { Lookups } from "./lookups.ts";
 import { createMeasures, type Measures } from "./measures.ts";
 import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
@@ -33,7 +34,7 @@ import { prepareRun, startRun, type Hold, type Run } from "./run.ts";
 import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
 import { Rest } from "./rest.ts";
-import { isPreview, subdomainOf } from "./standing.ts";
+import { isPreview, subdomainOf } from "./essentials.ts";
 import { UserIds } from "../files/user-ids.ts";
 
 export type SupervisorOptions = {
@@ -262,25 +263,12 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   async usage(account: AccountId): Promise<Usage> {
-    const capsule = this.#capsules.get(account);
-    const diskBytes = await this.#options.files.diskBytes(account);
-    const caps = this.#options.budgets.of(account).use;
-    if (capsule === undefined) return { hot: false, pssBytes: 0, cpuMs: 0, diskBytes, starts: 0, restarts: 0, caps };
-    const { starts, restarts, hot } = capsule;
-    return { hot, ...(await capsule.usage()), diskBytes, starts, restarts, caps };
+    return usageOf(account, this.#capsules.get(account), this.#options);
   }
 
   /** Accounts that are hot or have used anything of their caps, heaviest first. */
-  async loads(): Promise<AccountLoad[]> {
-    const loads: AccountLoad[] = [];
-    for (const capsule of this.#capsules.values()) {
-      const { account, hot, restarts } = capsule;
-      const caps = this.#options.budgets.of(account).use;
-      if (!hot && caps.every(({ used, refused }) => used === 0 && refused === 0)) continue;
-      const { pssBytes } = await capsule.usage();
-      loads.push({ account, hot, restarts, pssBytes, cpuMsPerMinute: capsule.cpuMsPerMinute, caps });
-    }
-    return loads.toSorted((one, other) => other.cpuMsPerMinute - one.cpuMsPerMinute);
+  loads(): Promise<AccountLoad[]> {
+    return loadsOf(this.#capsules.values(), this.#options.budgets);
   }
 
   /** Tells control of refusals, unless the account has ended. */

@@ -4,7 +4,7 @@ import type { Clock } from "../../../kernel/clock.ts";
 import { PlatformError } from "../../../kernel/errors.ts";
 import type { Bounds } from "./parts.ts";
 import type { Rest } from "./rest.ts";
-import type { Essentials } from "./standing.ts";
+import type { Essentials } from "./essentials.ts";
 
 /** Whether state may lie there that the spec does not name: some was named before, or what was is not known. */
 function mayHoldMore(before: Essentials | null, next: Essentials): boolean {

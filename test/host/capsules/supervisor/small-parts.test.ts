@@ -15,7 +15,7 @@ import { Lookups } from "../../../../src/host/capsules/supervisor/lookups.ts";
 import { runtimeWords } from "../../../../src/host/capsules/workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "../../../../src/host/capsules/supervisor/mishaps.ts";
 import { SpecStore } from "../../../../src/host/capsules/files/spec-store.ts";
-import { essentials, subdomainOf } from "../../../../src/host/capsules/supervisor/standing.ts";
+import { essentials, subdomainOf } from "../../../../src/host/capsules/supervisor/essentials.ts";
 import { UserIds } from "../../../../src/host/capsules/files/user-ids.ts";
 import { systemClock } from "../../../../src/kernel/clock.ts";
 import { PlatformError } from "../../../../src/kernel/errors.ts";
