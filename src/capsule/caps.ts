@@ -5,6 +5,10 @@ import { z } from "zod";
 export const CAPS = ["requests", "cpu_ms", "served_bytes", "subrequests", "egress_bytes", "egress_hosts", "log_bytes"] as const;
 export type Cap = (typeof CAPS)[number];
 
+/** Everything that stops an account at a bound: the caps, and its disk, which frees by what is deleted alone. */
+export const CAPPED = [...CAPS, "disk_bytes"] as const;
+export type Capped = (typeof CAPPED)[number];
+
 export const CAP_WINDOW_MS = 600_000;
 
 const amount = z.number().int().nonnegative();

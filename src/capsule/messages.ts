@@ -6,7 +6,7 @@ import type { AccountId } from "../kernel/ids.ts";
 import type { CapsuleAnswer, CapsuleCall, ScheduledCall, ScheduledOutcome } from "./calls.ts";
 import type { FollowQuery, LogPage, LogQuery, MetricsMinute, MetricsQuery, TailQuery } from "./logs.ts";
 import type { StateJob } from "./state.ts";
-import { CAPS, capUse } from "./caps.ts";
+import { CAPPED, capUse } from "./caps.ts";
 import { accountId, capsuleSpec, tombstone, type CapsuleSpec, type Tombstone, type Trial } from "./spec.ts";
 
 /** Where uploaded bytes lie in the account's directory. */
@@ -56,7 +56,7 @@ export const capsuleEvent = z.discriminatedUnion("kind", [
   z.object({
     ...told,
     kind: z.literal("refused"),
-    what: z.enum(["egress", ...CAPS]),
+    what: z.enum(["egress", ...CAPPED]),
     count: z.number().int().positive(),
     /** Whom its Workers wanted to reach, as many as fit; for the operator alone. */
     hosts: z.array(z.string()),
@@ -116,7 +116,8 @@ export type CapsuleHost = {
   usage(account: AccountId): Promise<Usage>;
   /**
    * Sends a request to a service of the account's process, starting it where it is cold; the answer streams.
-   * @throws PlatformError account_gone, account_suspended, capsule_failed when the process cannot be had or goes away
+   * @throws PlatformError account_gone, account_suspended, over_cap while a cap keeps the process from running,
+   * capsule_failed when it cannot be had or goes away
    */
   call(call: CapsuleCall, body?: Readable | Uint8Array): Promise<CapsuleAnswer>;
   /** Runs a Worker's scheduled handler to its end. @throws PlatformError as `call`, and then nothing was run */

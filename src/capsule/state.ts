@@ -27,6 +27,8 @@ const jobs = {
   sweep: z.object({
     kind: z.literal("sweep"),
     keep: z.object({ kv: z.array(generatedId), d1: z.array(generatedId), objects: z.array(generatedId) }),
+    /** Takes everything out of the cache too. */
+    emptyCache: z.boolean().optional(),
   }),
   "d1-bookmark": z.object({ kind: z.literal("d1-bookmark"), database: generatedId }),
   "d1-bookmarks": z.object({ kind: z.literal("d1-bookmarks"), database: generatedId }),

@@ -2,7 +2,7 @@
 // and for an egress. Types only; each room implements its own part.
 import type { Agent, IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex, Readable, Writable } from "node:stream";
-import type { Cap } from "../capsule/caps.ts";
+import type { Capped } from "../capsule/caps.ts";
 import type { CapsuleLimits, Tombstone } from "../capsule/spec.ts";
 import type { AccountId } from "../kernel/ids.ts";
 import type { CapsulePool } from "./edge/pool.ts";
@@ -78,6 +78,8 @@ export type Lease = Disposable & {
   readonly ended: AbortSignal;
   /** Aborts when the process is about to be replaced or stopped: cut WebSockets, let requests finish. */
   readonly replaced: AbortSignal;
+  /** Counts bytes of the answer, and tells when those were too many: nothing more may be sent. */
+  served(bytes: number): boolean;
   /** Milliseconds of CPU since the lease was given; null where other requests had a share in it, or it cannot be known. */
   cpuMs(): number | null;
 };
@@ -86,10 +88,16 @@ export type Lease = Disposable & {
 export type Concern = { readonly account: AccountId; readonly origin: Origin | null };
 
 /** A cap that is reached: why, for whoever is refused, and when it frees. */
-export type Over = { readonly cap: Cap; readonly reason: string; readonly retryAfterSeconds: number };
+export type Over = {
+  readonly cap: Capped;
+  readonly reason: string;
+  readonly retryAfterSeconds: number;
+  /** Milliseconds since the epoch; null where it frees by what is deleted alone. */
+  readonly freesAtMs: number | null;
+};
 
 /** Why an account or its caller was refused: on the way out, or at a cap. */
-export type RefusedWhat = "egress" | Cap;
+export type RefusedWhat = "egress" | Capped;
 
 /** Where refusals go to be told to control in bulk. */
 export type Refusals = {
@@ -102,6 +110,8 @@ export type Answerer =
   | { readonly kind: "lease"; readonly lease: Lease }
   | { readonly kind: "gone"; readonly tombstone: Tombstone }
   | { readonly kind: "suspended"; readonly reason: string; readonly concern?: Concern }
+  /** The account is at a cap: this one, or none of its Workers, is served until it frees. */
+  | { readonly kind: "capped"; readonly over: Over; readonly concern?: Concern }
   /** The account lives but no Worker answers at this label, or nothing is known of it at all. */
   | { readonly kind: "none"; readonly concern?: Concern }
   /** Control cannot be asked or the capsule cannot start; `reason` is for the caller. */
@@ -113,6 +123,8 @@ export type Choice = {
   readonly key?: string | undefined;
   /** Structured dictionary of Worker to version. */
   readonly overrides?: string | undefined;
+  /** Asked before for the same request, which was counted then. */
+  readonly again?: boolean;
 };
 
 /** Edge's view of the capsules: holds the caller until the capsule is hot. */

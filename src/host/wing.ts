@@ -15,6 +15,7 @@ import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./capsules/workerd/confi
 import { AccountFiles } from "./capsules/files/files.ts";
 import type { Bounds } from "./capsules/supervisor/parts.ts";
 import { Budgets } from "./budgets/budgets.ts";
+import { Ledger } from "./budgets/ledger.ts";
 import { createKeeper } from "./capsules/keeper/keeper.ts";
 import { workerdBinary } from "./capsules/sandbox/binary.ts";
 import { createSandbox } from "./capsules/sandbox/sandbox.ts";
@@ -95,6 +96,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const sandbox = stack.use(await createSandbox({ runDirectory, accountsDirectory, workerd, rung: options.sandbox, log }));
   refuseOpenEdge(sandbox.rung, options.edgeBind, sandbox.missing);
   const { stdout } = await promisify(execFile)(workerd, ["--version"]);
+  const ledger = new Ledger(accountsDirectory, (err, account) => log.error({ err, account }, "what an account has used could not be kept"));
+  const budgets = stack.use(new Budgets(clock, ledger));
   const files = new AccountFiles({ data: options.data, clock, maxDiskBytes: options.maxDiskBytes });
 
   // The edge asks the supervisor, whose capsules' egress leads back to the edge: tied once both are there.
@@ -125,7 +128,6 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   stack.defer(() => opened.close());
   const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
   const keeper = stack.use(createKeeper({ sandbox }));
-  const budgets = new Budgets(clock);
   const refusals = stack.use(new Refusals((event) => supervisor.report(event)));
   const supervisor: Supervisor = stack.use(
     new Supervisor({

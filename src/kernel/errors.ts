@@ -177,6 +177,12 @@ export const ERRORS = {
   too_many_crons: row(400, 10072, false, "Remove some from triggers.crons, or delete a Worker that has some, and deploy again."),
   // this machine
   capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
+  over_cap: row(
+    429,
+    71492,
+    true,
+    "Wait as long as Retry-After says; what is full frees only by what you delete. `GET /accounts/{id}/limits` tells every cap and its use.",
+  ),
   store_failed: row(503, 71504, true, "Nothing that was acknowledged is lost. Try again in a moment."),
   unexpected: row(500, 10013, false, "This is a bug. Tell the operator the id in the Cf-Ray header."),
 } as const satisfies Record<string, Row>;

@@ -53,7 +53,8 @@ async function take({ store }: AlarmWakesOptions, account: AccountId): Promise<n
 }
 
 /** Whether the process may be had a little later. */
-const isPassing = (error: unknown): boolean => error instanceof PlatformError && error.code === "capsule_failed";
+const isPassing = (error: unknown): boolean =>
+  error instanceof PlatformError && (error.code === "capsule_failed" || error.code === "over_cap");
 
 async function handOver({ store, host, log }: AlarmWakesOptions, account: AccountId, atMs: number): Promise<void> {
   const now = store.clock.now;

@@ -22,7 +22,7 @@ const isRefused = (error: unknown): boolean =>
 
 /** Whether the handler cannot have begun. */
 const isUnbegun = (error: unknown): boolean =>
-  error instanceof PlatformError && error.code === "capsule_failed" && error.detail["heard"] !== true;
+  error instanceof PlatformError && (error.code === "over_cap" || (error.code === "capsule_failed" && error.detail["heard"] !== true));
 
 export function cronWakes({ store, schedules, host, log }: CronWakesOptions): WakeSource {
   const { clock } = store;

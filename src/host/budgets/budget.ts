@@ -1,5 +1,6 @@
 // What one account has used of its caps in the window that is open: counted at use, refused at the cap, and free again
 // at the window's end. A window opens with the first use, so a quiet account always has all of it.
+import { z } from "zod";
 import { CAP_WINDOW_MS, CAPS, type Cap, type Caps, type CapUse } from "../../capsule/caps.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import type { Over } from "../contract.ts";
@@ -7,10 +8,21 @@ import { reasonOf } from "./words.ts";
 
 type Window = { endsAtMs: number; used: number; refused: number };
 
+const count = z.number().nonnegative();
+/** What is written down, so that a restart of this host frees nobody. */
+export const kept = z.object({
+  windows: z.array(z.object({ cap: z.enum(CAPS), endsAtMs: count, used: count, refused: count })),
+  diskBytes: count.nullable(),
+});
+export type Kept = z.infer<typeof kept>;
+
 export class Budget {
   readonly #clock: Clock;
   readonly #windows = new Map<Cap, Window>();
+  #diskBytes: number | null = null;
   caps: Caps;
+  /** Whether anything was counted since `keep`. */
+  changed = false;
 
   constructor(caps: Caps, clock: Clock) {
     this.caps = caps;
@@ -38,7 +50,10 @@ export class Budget {
   over(cap: Cap, refusing = false): Over | null {
     const window = this.#live(cap);
     if (window === undefined || this.caps[cap] === 0 || window.used < this.caps[cap]) return null;
-    if (refusing) window.refused++;
+    if (refusing) {
+      window.refused++;
+      this.changed = true;
+    }
     return this.#over(cap, window);
   }
 
@@ -49,12 +64,43 @@ export class Budget {
     });
   }
 
-  #live(cap: Cap): Window | undefined {
-    const window = this.#windows.get(cap);
-    return window !== undefined && window.endsAtMs > this.#clock.now() ? window : undefined;
+  /** Of the account's directory when it was last measured; null before that. */
+  get diskBytes(): number | null {
+    return this.#diskBytes;
   }
 
+  measured(diskBytes: number): void {
+    this.changed ||= diskBytes !== this.#diskBytes;
+    this.#diskBytes = diskBytes;
+  }
+
+  /** What is to be written down. */
+  keep(): Kept {
+    this.changed = false;
+    const windows = CAPS.flatMap((cap) => {
+      const window = this.#live(cap);
+      return window === undefined ? [] : [{ cap, ...window }];
+    });
+    return { windows, diskBytes: this.#diskBytes };
+  }
+
+  /** Goes on from what was written down; windows that ended meanwhile are free. */
+  resume({ windows, diskBytes }: Kept): void {
+    for (const { cap, ...window } of windows) this.#windows.set(cap, window);
+    this.#diskBytes = diskBytes;
+  }
+
+  /** A clock that was set back would hold a window for as long: such a window is over. */
+  #live(cap: Cap): Window | undefined {
+    const window = this.#windows.get(cap);
+    if (window === undefined) return undefined;
+    const leftMs = window.endsAtMs - this.#clock.now();
+    return leftMs > 0 && leftMs <= CAP_WINDOW_MS ? window : undefined;
+  }
+
+  /** The window to count in. */
   #open(cap: Cap): Window {
+    this.changed = true;
     const live = this.#live(cap);
     if (live !== undefined) return live;
     const opened = { endsAtMs: this.#clock.now() + CAP_WINDOW_MS, used: 0, refused: 0 };
@@ -64,6 +110,6 @@ export class Budget {
 
   #over(cap: Cap, { endsAtMs }: Window): Over {
     const retryAfterSeconds = Math.max(1, Math.ceil((endsAtMs - this.#clock.now()) / 1_000));
-    return { cap, reason: reasonOf(cap, this.caps[cap]), retryAfterSeconds };
+    return { cap, reason: reasonOf(cap, this.caps[cap]), retryAfterSeconds, freesAtMs: endsAtMs };
   }
 }

@@ -42,7 +42,7 @@ export function createCapsuleHost({ supervisor, files, trials, logs, sandbox, wo
     call: (call, body) => callService(supervisor, call, body),
     schedule: (call) => runSchedule(supervisor, call),
     wake: async (account) => {
-      using _hold = await supervisor.enter(account);
+      using _hold = await supervisor.enter(account, "due");
     },
     state: (account, job, body) => supervisor.state(account, job, body),
     logs: async (query) => {

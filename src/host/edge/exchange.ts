@@ -13,6 +13,7 @@ import { pages, sendPage, type Page } from "./pages.ts";
 import type { Connection, UpstreamFailure } from "./pool.ts";
 import type { ResponseHead } from "./response-parser.ts";
 import { joinSockets } from "./tunnel.ts";
+import { meterTunnel } from "./tunnel-meter.ts";
 import { MAX_UNTAKEN_WRITES } from "./untaken.ts";
 import { upload } from "./upload.ts";
 
@@ -51,6 +52,13 @@ const MAX_ONE_WRITE_BYTES = 8192;
 /** Waits before a Worker that refused the connection is asked for again: its process has just died. */
 const REFUSED_WAITS_MS = [0, 50, 200, 500];
 
+/** Of a head, as it is sent. */
+function bytesOf(headers: readonly string[]): number {
+  let bytes = headers.length * 2;
+  for (const part of headers) bytes += part.length;
+  return bytes;
+}
+
 function destroyThis(this: ServerResponse): void {
   this.destroy();
 }
@@ -73,6 +81,9 @@ export class Exchange implements Outlet {
   #answered = false;
   /** Length of the body that the Worker announced. */
   #length: number | null = null;
+  #asks = 0;
+  /** Too much went to callers of the account: nothing more does. */
+  #capped = false;
   /** Bytes of the body were written, or its end. */
   #flowing = false;
   #flushing = false;
@@ -108,7 +119,8 @@ export class Exchange implements Outlet {
   async #open(): Promise<void> {
     let answerer: Answerer;
     try {
-      answerer = await this.#options.capsules.open(this.#asked.label, this.#asked.choice);
+      const { label, choice } = this.#asked;
+      answerer = await this.#options.capsules.open(label, this.#asks++ === 0 ? choice : { ...choice, again: true });
     } catch (error) {
       this.#options.log.error({ err: error, label: this.#asked.label }, "a capsule could not be asked for");
       answerer = { kind: "unavailable", reason: "The Worker could not be started.", retryAfterSeconds: 5 };
@@ -125,6 +137,8 @@ export class Exchange implements Outlet {
         return this.#page(pages.gone(answerer.tombstone));
       case "suspended":
         return this.#page(pages.suspended(answerer.reason));
+      case "capped":
+        return this.#page(pages.capped(answerer.over));
       case "none":
         return this.#page(pages.none());
       case "unavailable":
@@ -194,6 +208,7 @@ export class Exchange implements Outlet {
 
   answer(status: number, reason: string, headers: string[], length: number | null): void {
     this.#length = length;
+    if (!this.#served(bytesOf(headers))) return;
     try {
       this.#outgoing.writeHead(status, reason, headers);
     } catch (error) {
@@ -203,7 +218,17 @@ export class Exchange implements Outlet {
     }
   }
 
+  /** Counts what is about to go to the caller. @returns whether it may */
+  #served(bytes: number, lease = this.#lease): boolean {
+    if (this.#capped) return false;
+    this.#capped = lease?.served(bytes) === true;
+    // Whoever handed it over may be in the middle of a read.
+    if (this.#capped) setImmediate(() => !this.#over && this.#cut());
+    return !this.#capped;
+  }
+
   body(bytes: Buffer): void {
+    if (!this.#served(bytes.length)) return;
     if (!this.#flowing && !this.#asked.hasBody && bytes.length === this.#length && bytes.length <= MAX_ONE_WRITE_BYTES) {
       // Node joins a text, but not a buffer, with the head before it: one packet. Latin-1 keeps every byte.
       this.#flowing = true;
@@ -216,7 +241,7 @@ export class Exchange implements Outlet {
 
   whole(bytes: Buffer): void {
     if (bytes.length <= MAX_ONE_WRITE_BYTES) this.body(bytes);
-    else this.#outgoing.write(bytes);
+    else if (this.#served(bytes.length)) this.#outgoing.write(bytes);
     this.finish();
   }
 
@@ -261,7 +286,7 @@ export class Exchange implements Outlet {
   }
 
   finish(): void {
-    if (this.#whole) return;
+    if (this.#whole || this.#capped) return;
     this.#flowing = true;
     this.#whole = true;
     this.#end = "answered";
@@ -288,6 +313,8 @@ export class Exchange implements Outlet {
     // The response object is done with; the socket's end is the exchange's end from now on.
     upgrade.socket.once("close", () => this.#close());
     upgrade.socket.write(`${text}\r\n`, "latin1");
+    const lease = this.#lease;
+    this.#forget.push(meterTunnel(upgrade.socket, (bytes) => this.#served(bytes, lease)));
     joinSockets(upgrade.socket, upgrade.head, upstream, rest, { halfOpen: false });
     if (this.#lease?.replaced.aborted === true) upgrade.socket.destroySoon();
   }

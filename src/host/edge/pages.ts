@@ -2,10 +2,11 @@
 // plain text to everybody else. Nothing here is stored by caches, and every text names the next step.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Tombstone } from "../../capsule/spec.ts";
+import type { Over } from "../contract.ts";
 import { endOnceRead, hasBody } from "./linger.ts";
 
 export type Page = {
-  readonly status: 400 | 404 | 410 | 421 | 431 | 502 | 503;
+  readonly status: 400 | 404 | 410 | 421 | 429 | 431 | 502 | 503;
   /** Snake case, for programs. */
   readonly code: string;
   readonly title: string;
@@ -62,6 +63,22 @@ export const pages = {
     text: [reason, `Next step: try again in ${retryAfterSeconds} s.`],
     retryAfterSeconds,
   }),
+  capped: ({ cap, reason, retryAfterSeconds, freesAtMs }: Over): Page => {
+    const freesAt = freesAtMs === null ? null : new Date(freesAtMs).toISOString();
+    return {
+      status: cap === "cpu_ms" || cap === "disk_bytes" ? 503 : 429,
+      code: "over_cap",
+      title: "This account is at a cap",
+      text: [
+        reason,
+        freesAt === null
+          ? "Next step: its owner or agent deletes something that it keeps; `GET /accounts/{id}/limits` tells how much it may keep."
+          : `It is free again at ${freesAt}. Next step: try again in ${retryAfterSeconds} s.`,
+      ],
+      retryAfterSeconds,
+      facts: { cap, ...(freesAt !== null && { frees_at: freesAt }) },
+    };
+  },
   died: (): Page => ({
     status: 502,
     code: "worker_died",

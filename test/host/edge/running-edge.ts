@@ -55,6 +55,7 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
         service: "w-test",
         origin: null,
         cpuMs: () => null,
+        served: () => false,
         socketPath,
         pool,
         fileMark: FILE_MARK_OF_TESTS,

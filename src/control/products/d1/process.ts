@@ -59,7 +59,7 @@ export function openDatabases(host: Pick<CapsuleHost, "call">): Databases {
         const answer = await ask(account, id, "/sizes");
         return answer.status === 200 ? await checked(answer, sizes) : (answer.body.destroy(), null);
       } catch (error) {
-        if (error instanceof PlatformError && error.code === "capsule_failed") return null;
+        if (error instanceof PlatformError && (error.code === "capsule_failed" || error.code === "over_cap")) return null;
         throw error;
       }
     },

@@ -5,28 +5,33 @@ import type { Stats } from "node:fs";
 import { DISKS } from "../../../capsule/spec.ts";
 import { isAbsent, makeDirectory, syncDirectory } from "./durable.ts";
 
-/** Visits the path and everything below it, parents first; what vanishes meanwhile is passed over. */
-async function walk(path: string, visit: (path: string, stats: Stats) => Promise<void> | void): Promise<void> {
+/** Visits the path and everything below it, parents first, until a visit answers false; what vanishes meanwhile is passed over. */
+async function walk(path: string, visit: (path: string, stats: Stats) => unknown): Promise<boolean> {
   try {
     const stats = await lstat(path);
-    await visit(path, stats);
-    if (!stats.isDirectory()) return;
-    for await (const entry of await opendir(path)) await walk(join(path, entry.name), visit);
+    if ((await visit(path, stats)) === false) return false;
+    if (!stats.isDirectory()) return true;
+    for await (const entry of await opendir(path)) if (!(await walk(join(path, entry.name), visit))) return false;
   } catch (error) {
     if (!isAbsent(error)) throw error;
   }
+  return true;
 }
 
-/** Bytes on disk at and below the path, each file once whatever the number of its names; 0 when there is nothing. */
-export async function diskUsage(path: string): Promise<number> {
+/**
+ * Bytes on disk at and below the path, each file once whatever the number of its names; 0 when there is nothing.
+ * @param mostBytes beyond which nothing more is counted
+ */
+export async function diskUsage(path: string, mostBytes = Infinity): Promise<number> {
   const seen = new Set<number>();
   let bytes = 0;
   await walk(path, (_, stats) => {
     if (stats.nlink > 1 && stats.isFile()) {
-      if (seen.has(stats.ino)) return;
+      if (seen.has(stats.ino)) return true;
       seen.add(stats.ino);
     }
     bytes += stats.blocks * 512;
+    return bytes <= mostBytes;
   });
   return bytes;
 }

@@ -180,10 +180,10 @@ export class AccountFiles {
     }
   }
 
-  /** Bytes that the account takes on disk, a file with several names counted once. */
-  async diskBytes(account: AccountId): Promise<number> {
+  /** Bytes that the account takes on disk, a file with several names counted once. @param mostBytes as for `diskUsage` */
+  async diskBytes(account: AccountId, mostBytes?: number): Promise<number> {
     try {
-      return await diskUsage(this.directory(account));
+      return await diskUsage(this.directory(account), mostBytes);
     } catch (error) {
       throw diskFailure("measuring the account's disk", error);
     }

@@ -90,7 +90,18 @@ function cpuMs(pid: number): number | null {
   return parts?.every(Number.isFinite) ? parts.reduce((sum, part) => sum * 60 + part, 0) * 1000 : null;
 }
 
-/** Proportional set size in bytes; the resident size, which counts shared pages in full, where the kernel does not tell; 0 when gone. */
+/** Bytes that the process has written, to sockets too; null where that is not told. Less than what it allocated on disk without writing. */
+export function writtenBytesOf(pid: number): number | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/io`, "utf8");
+    const of = (field: string): number => Number(new RegExp(`^${field}: (\\d+)`, "m").exec(text)?.[1] ?? 0);
+    // The one counts no memory that is mapped, the other no file in memory.
+    return Math.max(of("wchar"), of("write_bytes"));
+  } catch {
+    return null;
+  }
+}
+
 /** How often the process's main thread has waited for something; null where that is not told. */
 export function waitsOf(pid: number): number | null {
   try {
@@ -101,6 +112,7 @@ export function waitsOf(pid: number): number | null {
   }
 }
 
+/** Proportional set size in bytes; the resident size, which counts shared pages in full, where the kernel does not tell; 0 when gone. */
 export function pssBytesOf(pid: number): number {
   if (!LINUX) return Number(orElse(() => ps(pid, "rss"), null) ?? 0) * 1024;
   try {

@@ -48,6 +48,10 @@ export function refused(refusal: Refusal | undefined): PlatformError {
   if (refusal?.kind === "suspended") {
     return new PlatformError("account_suspended", { message: `This account is suspended: ${refusal.reason}` });
   }
+  if (refusal?.kind === "capped") {
+    const { reason, retryAfterSeconds } = refusal.over;
+    return new PlatformError("over_cap", { message: reason, retryAfterSeconds });
+  }
   if (refusal?.kind === "unavailable") {
     return new PlatformError("capsule_failed", { message: refusal.reason, retryAfterSeconds: refusal.retryAfterSeconds });
   }

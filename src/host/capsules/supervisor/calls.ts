@@ -10,7 +10,7 @@ import { PlatformError } from "../../../kernel/errors.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Hold } from "./run.ts";
 
-type Enter = { enter(account: AccountId): Promise<Hold> };
+type Enter = { enter(account: AccountId, why: "call" | "due"): Promise<Hold> };
 
 /** The longest that a handler of a schedule may take; the hosted original's. */
 const SCHEDULE_MS = 900_000;
@@ -44,7 +44,7 @@ export async function callService(
   call: CapsuleCall,
   body: Readable | Uint8Array = new Uint8Array(),
 ): Promise<CapsuleAnswer> {
-  const hold = await supervisor.enter(call.account);
+  const hold = await supervisor.enter(call.account, "call");
   try {
     const path = `/call/${call.service}/${call.entrypoint ?? "-"}${call.path}`;
     const headers = { ...call.headers, "mayfly-props": call.props };
@@ -62,7 +62,7 @@ export async function callService(
 /** @throws PlatformError as `CapsuleHost.schedule` */
 export async function runSchedule(supervisor: Enter, { account, ...call }: ScheduledCall): Promise<ScheduledOutcome> {
   // Whatever is thrown from here was thrown before the handler began; what comes later is an outcome.
-  using hold = await supervisor.enter(account);
+  using hold = await supervisor.enter(account, "due");
   const asking = { method: "POST", path: "/scheduled", headers: { "content-type": "application/json" }, withinMs: SCHEDULE_MS };
   try {
     const incoming = await exchange(hold, asking, Buffer.from(JSON.stringify(call)));

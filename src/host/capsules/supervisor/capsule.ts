@@ -1,51 +1,29 @@
 // One account at rest and at work. Decisions about callers are synchronous and made at the moment of use;
 // everything that starts, stops or replaces the process happens in turn, one thing at a time.
 import { PlatformError } from "../../../kernel/errors.ts";
-import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { CapsuleSpec, Tombstone } from "../../../capsule/spec.ts";
-import type { Answerer, Choice, Exit, Fate, Journal } from "../../contract.ts";
+import type { Answerer, Choice, Exit, Fate, Over } from "../../contract.ts";
+import { Allowance } from "./allowance.ts";
 import { choose } from "./choice.ts";
-import type { Ahead } from "./ahead.ts";
 import { Callers, unavailable, type Entered, type Refusal } from "./callers.ts";
-import type { Rest } from "./rest.ts";
-import type { HotMarks } from "./hot-marks.ts";
 import { EndTimer } from "./end-timer.ts";
+import { CapWatch } from "./cap-watch.ts";
 import type { Occupant } from "./gates.ts";
 import { runtimeWords } from "../workerd/diagnostics.ts";
 import { causeOfDeath, hangFate, Mishaps } from "./mishaps.ts";
-import type { Bounds, CapsuleFiles } from "./parts.ts";
+import type { CapsuleParts } from "./capsule-parts.ts";
 import { StartFailure, type Run } from "./run.ts";
-import type { SpecStore } from "../files/spec-store.ts";
 import { Spending } from "./spending.ts";
 import { essentials, type Essentials } from "./essentials.ts";
 import { Standing } from "./standing.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Watch } from "./watch.ts";
 
-/** What one capsule needs of the set that it belongs to. */
-export type CapsuleParts = {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly bounds: Bounds;
-  readonly idleMs: number;
-  readonly specs: SpecStore;
-  readonly files: CapsuleFiles;
-  /** A place among the living processes, and back. @throws PlatformError capsule_failed when there is none */
-  takePlace(): Promise<Disposable>;
-  start(spec: CapsuleSpec, signal: AbortSignal): Promise<Run>;
-  /** The account's process that waits for what it will run. */
-  readonly ahead: Pick<Ahead, "has" | "drop">;
-  /** Before the first file of the account is written. */
-  own(account: AccountId): Promise<void>;
-  report(account: AccountId, kind: "restarted" | "suspend", reason: string): void;
-  readonly journal: Pick<Journal, "killed" | "cpu" | "end" | "close">;
-  readonly rest: Pick<Rest, "after" | "bookmark">;
-  readonly marks: Pick<HotMarks, "mark">;
-};
-
 type Decision = Answerer | "wait";
+/** Counted once, however often it is decided about. */
+type Caller = { readonly label: string; readonly choice: Choice; isCounted: boolean };
 
 export class Capsule implements Occupant {
   readonly account: AccountId;
@@ -68,6 +46,8 @@ export class Capsule implements Occupant {
   readonly #upkeep: Upkeep;
   readonly #endTimer: EndTimer;
   readonly #spending: Spending;
+  readonly #allowance: Allowance;
+  readonly #capWatch: CapWatch;
   starts = 0;
   restarts = 0;
 
@@ -77,6 +57,8 @@ export class Capsule implements Occupant {
     this.#log = parts.log.child({ account });
     this.#standing = new Standing(parts.clock);
     this.#spending = new Spending(account, parts);
+    this.#allowance = new Allowance(account, parts);
+    this.#capWatch = new CapWatch(account, this.#allowance, parts, (run, over) => this.#stopAt(run, over));
     this.#callers = new Callers(parts.bounds);
     this.#upkeep = new Upkeep(parts.rest, parts.clock, parts.bounds);
     this.#mishaps = new Mishaps(parts.bounds, parts.clock);
@@ -107,16 +89,26 @@ export class Capsule implements Occupant {
 
   /** Decides for one caller from outside, starting the process if it must. */
   open(label: string, choice: Choice = {}): Promise<Answerer> {
+    const caller = { label, choice, isCounted: choice.again === true };
     return this.#callers.admit(
-      () => this.#decide(label, choice),
+      () => this.#decide(caller),
       () => this.#askForStart(),
     );
   }
 
-  /** Decides for control, which reaches the services that no label leads to, starting the process if it must. */
-  enter(): Promise<Entered> {
+  /**
+   * Decides for control, which reaches the services that no label leads to, starting the process if it must.
+   * @param why a call may free space in an account that is full; what has fallen due waits
+   */
+  enter(why: "call" | "due"): Promise<Entered> {
     return this.#callers.admit(
-      () => this.#standing.refusal() ?? (this.#run === null ? this.#pause() : { kind: "hold" as const, hold: this.#run.hold() }),
+      () => {
+        const refusal = this.#standing.refusal();
+        if (refusal !== null) return refusal;
+        const over = why === "call" ? this.#allowance.closed : this.#allowance.stopped;
+        if (over !== null) return { kind: "capped" as const, over };
+        return this.#run === null ? this.#pause() : { kind: "hold" as const, hold: this.#run.hold() };
+      },
       () => this.#askForStart(),
     );
   }
@@ -142,6 +134,7 @@ export class Capsule implements Occupant {
       this.#upkeep.changed(before, next);
       this.#standing.known = next;
       this.#standing.localSuspension = null;
+      this.#allowance.maxDiskBytes = spec.limits.maxDiskBytes;
       this.#mishaps.forget();
       this.#endTimer.set(next.endsAtMs);
       if (before !== null && !lived && this.#standing.serves) this.#upkeep.revived();
@@ -150,7 +143,8 @@ export class Capsule implements Occupant {
       else {
         this.#callers.wake();
         // Not waited for: it will be hot, or nearly, when the first request comes.
-        if (run === null && isServed(spec) && this.#parts.ahead.has(this.account)) this.#askForStart();
+        const expected = isServed(spec) && this.#parts.ahead.has(this.account);
+        if (run === null && expected && this.#allowance.stopped === null) this.#askForStart();
       }
       // The end may have come during the drain.
       this.#standing.refuseIfGone();
@@ -226,9 +220,8 @@ export class Capsule implements Occupant {
     if (run === null || watch === null) return;
     // Timers do not notice when the machine's clock is set.
     if (this.lapsed) return this.#lapse();
-    const countedMs = watch.cpuMs;
+    void this.#capWatch.look(run, this.over);
     const finding = await watch.look();
-    this.#spending.add(watch.cpuMs - countedMs);
     if (this.#run !== run) return;
     if (finding.kind === "hung") {
       this.#log.warn(finding, "a capsule does not answer");
@@ -252,15 +245,32 @@ export class Capsule implements Occupant {
     return this.#spending.perMinute;
   }
 
-  #decide(label: string, choice: Choice): Decision {
+  /** At once, whatever it serves; kindly where it is only not wanted any more. */
+  #stopAt(run: Run, over: Over | null): void {
+    if (this.#run !== run) return;
+    if (over === null) return void this.stopIdle();
+    this.#log.info({ cap: over.cap }, "a capsule was stopped at a cap");
+    this.#cut(run);
+    this.#parts.journal.killed(this.account, { outcome: over.cap === "cpu_ms" ? "exceededCpu" : "exception", reason: over.reason });
+    this.#allowance.tell(over);
+    void this.#parts.ahead.drop(this.account);
+    this.#callers.wake();
+    this.#restLater();
+  }
+
+  #decide(caller: Caller): Decision {
+    const { label, choice } = caller;
     const refusal = this.#standing.refusal();
     if (refusal !== null) return refusal;
     const route = this.#standing.known?.routes.get(label);
     const service = route && choose(route, choice, Math.random)?.service;
     if (service === undefined) return { kind: "none" };
+    const over = caller.isCounted ? null : this.#allowance.admit();
+    if (over !== null) return { kind: "capped", over };
+    caller.isCounted = true;
     if (this.#run === null) return this.#pause();
     if (this.#run.leases >= this.#parts.bounds.maxInFlight) return unavailable("Too many requests to this account are in flight.", 1);
-    const lease = this.#run.lease(service);
+    const lease = this.#run.lease(service, (bytes) => this.#allowance.served(bytes));
     return lease === null ? unavailable("The Worker is not listening.", 5) : { kind: "lease", lease };
   }
 
@@ -283,7 +293,7 @@ export class Capsule implements Occupant {
     this.#restOff.abort();
     void this.#inTurn(async () => {
       this.#startAsked = false;
-      if (this.#run === null && this.#standing.serves) await this.#start(null);
+      if (this.#run === null && this.#standing.serves && this.#allowance.closed === null) await this.#start(null);
     })
       .catch((error: unknown) => {
         this.#log.warn(failure(error), "a capsule could not be started");
@@ -316,7 +326,11 @@ export class Capsule implements Occupant {
 
   #began(run: Run): void {
     this.#run = run;
-    this.#watch = new Watch(run, this.#parts.bounds);
+    this.#capWatch.began(run);
+    this.#watch = new Watch(run, this.#parts.bounds, (cpuMs) => {
+      this.#spending.add(cpuMs);
+      this.#capWatch.heed(run);
+    });
     this.#mishaps.started();
     this.#upkeep.started();
     this.starts++;
@@ -343,9 +357,12 @@ export class Capsule implements Occupant {
 
   /** In turn: as long as nobody wants a process. */
   async #restIfDue(...off: AbortSignal[]): Promise<void> {
-    if (this.#run !== null || !this.#upkeep.due || this.#startAsked || this.#standing.closing) return;
+    const { isFull } = this.#allowance;
+    if (this.#run !== null || this.#startAsked || this.#standing.closing || !(this.#upkeep.due || isFull)) return;
     this.#restOff = new AbortController();
-    await this.#upkeep.atRest(this.#standing.known, AbortSignal.any([this.#restOff.signal, ...off]));
+    const signal = AbortSignal.any([this.#restOff.signal, ...off]);
+    if (this.#upkeep.due) await this.#upkeep.atRest(this.#standing.known, signal, isFull);
+    if (isFull) await this.#capWatch.rest(AbortSignal.any([signal, this.over]), () => this.#restLater());
   }
 
   #mishap(fate: Fate): void {
@@ -392,7 +409,7 @@ export class Capsule implements Occupant {
 
   async #replace(run: Run, spec: CapsuleSpec): Promise<void> {
     await this.#stop(run, this.#parts.bounds.drainMs, true);
-    if (!this.#standing.serves) {
+    if (!this.#standing.serves || this.#allowance.stopped !== null) {
       this.#freePlace();
       return;
     }

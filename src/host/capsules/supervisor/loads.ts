@@ -10,7 +10,7 @@ type Parts = { readonly budgets: Budgets; readonly files: Pick<CapsuleFiles, "di
 /** @param capsule absent where the account is not known here */
 export async function usageOf(account: AccountId, capsule: Capsule | undefined, { budgets, files }: Parts): Promise<Usage> {
   const diskBytes = await files.diskBytes(account);
-  const caps = budgets.of(account).use;
+  const caps = await budgets.useOf(account);
   if (capsule === undefined) return { hot: false, pssBytes: 0, cpuMs: 0, diskBytes, starts: 0, restarts: 0, caps };
   const { starts, restarts, hot } = capsule;
   return { hot, ...(await capsule.usage()), diskBytes, starts, restarts, caps };

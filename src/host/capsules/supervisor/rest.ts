@@ -20,6 +20,9 @@ export type RestParts = {
   readonly log: Log;
 };
 
+/** @property isFull it keeps too much on disk: what was only cached goes */
+export type Due = { readonly sweep: boolean; readonly bookmarks: boolean; readonly isFull: boolean };
+
 /** An account whose alarms cannot be read is woken after so long: the process itself knows them. */
 const BLIND_WAKE_MS = 60_000;
 
@@ -31,9 +34,9 @@ export class Rest {
   }
 
   /** Never rejects: what fails here is tried again at the next rest. @returns whether everything was done */
-  async after(known: Essentials, due: { readonly sweep: boolean; readonly bookmarks: boolean }, signal: AbortSignal): Promise<boolean> {
+  async after(known: Essentials, due: Due, signal: AbortSignal): Promise<boolean> {
     const { account, state } = known;
-    const swept = !due.sweep || (await this.#try(account, { kind: "sweep", keep: state }, signal));
+    const swept = !due.sweep || (await this.#try(account, { kind: "sweep", keep: state, ...(due.isFull && { emptyCache: true }) }, signal));
     const kept = !due.bookmarks || (await this.bookmark(known, signal));
     const told = !known.hasAlarms || (await this.tellAlarm(account, signal));
     return swept && kept && told;

@@ -99,8 +99,8 @@ export class Run {
     return this.#leases;
   }
 
-  /** The right to send one request; null when the service has no socket. */
-  lease(service: string): Lease | null {
+  /** The right to send one request; null when the service has no socket. @param served as of the lease */
+  lease(service: string, served: Lease["served"]): Lease | null {
     const door = this.#doors.get(service);
     if (door === undefined) return null;
     const beganMs = this.#leases === 0 ? this.#meter.read() : null;
@@ -114,6 +114,7 @@ export class Run {
       fileMark: this.#fileMark,
       ended: this.#ended.signal,
       replaced: this.#replaced.signal,
+      served,
       cpuMs: () => (beganMs === null || number !== this.#given ? null : this.#since(beganMs)),
       [Symbol.dispose]: this.#taken(),
     };

@@ -1,6 +1,7 @@
 // What an account's processes spend: CPU time, as far as it was counted, and memory now.
 import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
+import type { Budgets } from "../../budgets/budgets.ts";
 import type { Journal } from "../../contract.ts";
 import { Pace } from "./pace.ts";
 import type { Run } from "./run.ts";
@@ -8,6 +9,7 @@ import type { Run } from "./run.ts";
 export type SpendingParts = {
   readonly clock: Clock;
   readonly journal: Pick<Journal, "cpu">;
+  readonly budgets: Pick<Budgets, "of">;
 };
 
 export class Spending {
@@ -24,6 +26,8 @@ export class Spending {
 
   /** CPU time that was used since the last call. */
   add(cpuMs: number): void {
+    if (cpuMs <= 0) return;
+    this.#parts.budgets.of(this.#account).note("cpu_ms", cpuMs);
     this.#parts.journal.cpu(this.#account, cpuMs);
     this.#pace.add(this.#parts.clock.now(), cpuMs);
   }

@@ -19,7 +19,7 @@ import type { RefusedEvent, Refusals } from "../../refusals.ts";
 import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
 import { Ahead } from "./ahead.ts";
 import { refused } from "./callers.ts";
-import { Capsule, type CapsuleParts } from "./capsule.ts";
+import { Capsule } from "./capsule.ts";
 import { accountSockets, allSockets } from "./doors.ts";
 import { Ended } from "./ended.ts";
 import { EventLog } from "./event-log.ts";
@@ -30,6 +30,7 @@ import { loadsOf, usageOf } from "./loads.ts";
 import { Lookups } from "./lookups.ts";
 import { createMeasures, type Measures } from "./measures.ts";
 import { BOUNDS, type Bounds, type CapsuleFiles } from "./parts.ts";
+import type { CapsuleParts } from "./capsule-parts.ts";
 import { prepareRun, startRun, type Hold, type Run } from "./run.ts";
 import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
@@ -46,7 +47,7 @@ export type SupervisorOptions = {
   readonly runDirectory: string;
   readonly journal: Journal;
   readonly budgets: Budgets;
-  readonly refusals: Pick<Refusals, "forget">;
+  readonly refusals: Pick<Refusals, "note" | "forget">;
   readonly keeper: Pick<Keeper, "run">;
   /** Processes that may live at once. */
   readonly capsulesHot: number;
@@ -59,6 +60,8 @@ export type SupervisorOptions = {
   readonly bounds?: Partial<Bounds>;
 };
 
+/** Accounts whose directories are measured at once. */
+const MAX_WALKS = 3;
 /** Held accounts named in one message. */
 const HELD_BATCH = 500;
 
@@ -137,10 +140,11 @@ export class Supervisor implements Capsules, AsyncDisposable {
   /**
    * The way to the services of an account's process, which is started for it; an account that is not known here is
    * asked for first.
-   * @throws PlatformError account_gone, account_suspended, capsule_failed
+   * @param why `due`: for an alarm or a schedule, which an account that is full does not get
+   * @throws PlatformError account_gone, account_suspended, over_cap, capsule_failed
    */
-  async enter(account: AccountId): Promise<Hold> {
-    const entered = await (await this.#held(account)).enter();
+  async enter(account: AccountId, why: "call" | "due"): Promise<Hold> {
+    const entered = await (await this.#held(account)).enter(why);
     if (entered.kind === "hold") return entered.hold;
     throw refused(entered);
   }
@@ -177,10 +181,15 @@ export class Supervisor implements Capsules, AsyncDisposable {
 
   /** @throws PlatformError account_gone after the account's end; capsule_failed when it does not start */
   async apply(spec: CapsuleSpec): Promise<{ serving: number }> {
-    await this.#departing.get(spec.account);
+    const { budgets } = this.#options;
+    do {
+      await this.#departing.get(spec.account);
+      await budgets.open(spec.account, spec.limits.caps);
+    } while (this.#departing.has(spec.account));
+    if (this.#ended.has(spec.account)) void budgets.forget(spec.account);
     this.refuseEnded(spec.account);
     this.#usualLimits = spec.limits;
-    this.#options.budgets.set(spec.account, spec.limits.caps);
+    budgets.set(spec.account, spec.limits.caps);
     let capsule = this.#capsules.get(spec.account);
     if (capsule === undefined) {
       capsule = new Capsule(spec.account, this.#parts);
@@ -205,7 +214,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
   /** From the call on the account's labels answer 410; from the return on none of its processes lives. Idempotent. */
   async end(tombstone: Tombstone): Promise<void> {
     this.#ended.remember(tombstone);
-    this.#options.budgets.forget(tombstone.account);
+    const forgotten = this.#options.budgets.forget(tombstone.account);
     this.#options.refusals.forget(tombstone.account);
     const silenced = this.#options.journal.end(tombstone.account);
     const capsule = this.#capsules.get(tombstone.account);
@@ -215,7 +224,7 @@ export class Supervisor implements Capsules, AsyncDisposable {
       await this.#jobs.over(tombstone.account);
       this.#forget(capsule);
     }
-    await Promise.all([silenced, this.#ahead.drop(tombstone.account)]);
+    await Promise.all([silenced, forgotten, this.#ahead.drop(tombstone.account)]);
     await eraseTree(accountSockets(this.#options.runDirectory, tombstone.account));
   }
 
@@ -305,10 +314,13 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   #capsuleParts(): CapsuleParts {
-    const { clock, log, idleMs, files, accountsDirectory, journal } = this.#options;
+    const { clock, log, idleMs, files, accountsDirectory, journal, budgets, refusals } = this.#options;
     return {
       clock,
       journal,
+      budgets,
+      refusals,
+      walks: new Gate(MAX_WALKS),
       log,
       idleMs,
       files,
@@ -390,7 +402,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
 
   async #drop(capsule: Capsule): Promise<void> {
     const closed = this.#options.journal.close(capsule.account);
-    const departure = capsule.drop().finally(() => {
+    const dropped = capsule.drop().then(() => this.#options.budgets.drop(capsule.account));
+    const departure = dropped.finally(() => {
       this.#forget(capsule);
       this.#departing.delete(capsule.account);
     });

@@ -60,12 +60,16 @@ export class Upkeep {
     this.#ran = true;
   }
 
-  /** While no process of the account runs. Never rejects. @param off calls off what is not done yet: it stays due */
-  async atRest(known: Essentials | null, off: AbortSignal): Promise<void> {
+  /**
+   * While no process of the account runs. Never rejects.
+   * @param off calls off what is not done yet: it stays due @param isFull what was only cached is removed
+   */
+  async atRest(known: Essentials | null, off: AbortSignal, isFull = false): Promise<void> {
     const signal = AbortSignal.any([this.#over.signal, off]);
     if (known === null || signal.aborted) return;
     const now = this.#clock.now();
-    if (!(await this.#rest.after(known, { sweep: this.#sweepDue, bookmarks: known.state.d1.length > 0 }, signal))) return;
+    const due = { sweep: this.#sweepDue || isFull, bookmarks: known.state.d1.length > 0, isFull };
+    if (!(await this.#rest.after(known, due, signal))) return;
     this.#sweepDue = false;
     this.#ran = false;
     this.#bookmarkedMs = now;

@@ -22,13 +22,16 @@ const REST_CPU_MS = 20;
 export class Watch {
   readonly #run: Run;
   readonly #bounds: Pick<Bounds, "pingMs" | "starvedMs">;
+  readonly #spent: (cpuMs: number) => void;
   /** CPU milliseconds of the process at the last look. */
   cpuMs = 0;
   #usedMs = 0;
   #looking: Promise<Finding> | null = null;
 
-  constructor(run: Run, bounds: Pick<Bounds, "pingMs" | "starvedMs">) {
+  /** @param spent told at each look, before anything is waited for, what CPU time was used since the last */
+  constructor(run: Run, bounds: Pick<Bounds, "pingMs" | "starvedMs">, spent: (cpuMs: number) => void) {
     this.#run = run;
+    this.#spent = spent;
     this.#bounds = bounds;
   }
 
@@ -44,6 +47,7 @@ export class Watch {
     const quiet = this.#run.leases === 0 && this.#run.lastUsedMs === this.#usedMs && usedCpuMs < REST_CPU_MS;
     this.cpuMs = cpuMs;
     this.#usedMs = this.#run.lastUsedMs;
+    this.#spent(usedCpuMs);
     return quiet ? { kind: "quiet" } : this.#listen(cpuMs);
   }
 

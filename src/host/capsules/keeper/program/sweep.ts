@@ -62,7 +62,7 @@ function forgetAlarms(metadata: string, kept: ReadonlySet<string>): void {
   }
 }
 
-export function sweep(root: string, { keep }: StateJobOf<"sweep">): StateAnswer<"sweep"> {
+export function sweep(root: string, { keep, emptyCache }: StateJobOf<"sweep">): StateAnswer<"sweep"> {
   const removed: string[] = [];
   let count = 0;
   /** Whether there was a directory to clear. */
@@ -93,5 +93,6 @@ export function sweep(root: string, { keep }: StateJobOf<"sweep">): StateAnswer<
   clear(["objects"], (name) => namespaces.has(name));
   const databases = new Set(keep.d1);
   clear([SNAPSHOTS], (name) => databases.has(name));
+  if (emptyCache === true) clear(["cache"], () => false);
   return { removed, count };
 }
