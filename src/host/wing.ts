@@ -108,7 +108,10 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   };
   const egress = createEgress({ edgeDomain: options.edgeDomain, inner, log });
   const lives = (account: AccountId): boolean => supervisor.lives(account);
-  const logs = stack.use(new Logs({ accountsDirectory, mode: options.logs, maxBytes: options.logBytes, clock, log, lives }));
+  const refusals = stack.use(new Refusals((event) => supervisor.report(event)));
+  const logs = stack.use(
+    new Logs({ accountsDirectory, mode: options.logs, maxBytes: options.logBytes, clock, log, lives, budgets, refusals }),
+  );
   edge = createEdge({
     capsules: { open: (label, choice) => supervisor.open(label, choice) },
     domain: options.edgeDomain,
@@ -128,7 +131,6 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   stack.defer(() => opened.close());
   const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
   const keeper = stack.use(createKeeper({ sandbox }));
-  const refusals = stack.use(new Refusals((event) => supervisor.report(event)));
   const supervisor: Supervisor = stack.use(
     new Supervisor({
       ...options,

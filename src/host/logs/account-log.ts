@@ -6,7 +6,8 @@ import type { Readable } from "node:stream";
 import type { FollowQuery, LogOutcome, LogPage, LogQuery, LogRecord, MetricsMinute, TailQuery } from "../../capsule/logs.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { BoundedMap } from "../bounded-map.ts";
-import type { Fate, Listening, Mouth, Origin, Passed } from "../contract.ts";
+import type { Budget } from "../budgets/budget.ts";
+import type { Fate, Listening, Mouth, Origin, Over, Passed } from "../contract.ts";
 import { readBatch, type Heard } from "./batch.ts";
 import type { Crowd } from "./crowd.ts";
 import { Ears } from "./ears.ts";
@@ -16,7 +17,8 @@ import { Outlet } from "./outlet.ts";
 import { filter, readPage } from "./pages.ts";
 import { Questions } from "./questions.ts";
 import { Segments } from "./segments.ts";
-import { heardEvent, lostEvent, overloadEvent, overloadStopEvent, wants, type TailEvent } from "./tail-event.ts";
+import { Volume, silenceNotice } from "./volume.ts";
+import { capEvent, heardEvent, lostEvent, overloadEvent, overloadStopEvent, wants, type TailEvent } from "./tail-event.ts";
 
 /** After an answer, until what its request logged is here. */
 const SETTLED_MS = 250;
@@ -38,6 +40,10 @@ export type AccountLogOptions = {
   readonly tails: boolean;
   readonly now: () => number;
   readonly crowd: Crowd;
+  /** What the account may still use, at the moment of use. */
+  readonly budget: () => Pick<Budget, "take">;
+  /** The log has reached its cap. */
+  readonly onSilence: (over: Over) => void;
   readonly onTrouble: (error: unknown) => void;
   /** What must be over before the directory is touched. */
   readonly after: Promise<void>;
@@ -58,6 +64,7 @@ export class AccountLog {
   readonly #segments: Segments;
   readonly #minutes: Minutes;
   readonly #joins: Joins;
+  readonly #volume: Volume;
   readonly #followers = new Map<Outlet, (record: LogRecord) => boolean>();
   readonly #tails = new Map<Outlet, TailQuery>();
   readonly #turned = new Set<() => void>();
@@ -76,6 +83,7 @@ export class AccountLog {
     this.#segments = new Segments({ directory, maxBytes: options.records ? maxBytes : 0, now, onTrouble, after });
     this.#minutes = new Minutes(directory, after, onTrouble);
     this.#joins = new Joins((entry) => this.#safely(() => this.#tell(entry)));
+    this.#volume = new Volume(options.budget, now);
     this.#usedMs = now();
   }
 
@@ -113,7 +121,7 @@ export class AccountLog {
     if (nowMs - (this.#noticed.get(text) ?? -Infinity) < NOTICE_AGAIN_MS) return;
     this.#noticed.set(text, nowMs);
     this.#usedMs = nowMs;
-    this.#safely(() => this.#keep({ kind: "notice", atMs: nowMs, worker: null, version: null, text }));
+    this.#safely(() => this.#say(text, nowMs));
   }
 
   cpu(cpuMs: number): void {
@@ -128,6 +136,7 @@ export class AccountLog {
     }
     const listener = {
       wantsAll: () => this.#tails.size > 0,
+      wantsNone: () => this.#volume.isSilent,
       onTurn: (turned: () => void) => {
         this.#turned.add(turned);
         return () => this.#turned.delete(turned);
@@ -203,7 +212,7 @@ export class AccountLog {
 
   #stop(how: "closed" | "ended"): void {
     this.#over = how;
-    for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.end();
+    for (const outlet of this.#outlets) outlet.end();
   }
 
   #turn(): void {
@@ -250,7 +259,12 @@ export class AccountLog {
   #lose(events: number): void {
     if (this.#over !== null) return;
     this.#segments.lose(events);
-    for (const outlet of [...this.#followers.keys(), ...this.#tails.keys()]) outlet.miss(events);
+    if (this.#volume.isSilent) this.#volume.missed += events;
+    else for (const outlet of this.#outlets) outlet.miss(events);
+  }
+
+  get #outlets(): Outlet[] {
+    return [...this.#followers.keys(), ...this.#tails.keys()];
   }
 
   #hear(heard: Heard, nowMs: number): void {
@@ -323,13 +337,45 @@ export class AccountLog {
 
   #keep<R extends LogRecord>(record: R, write: (record: R) => string = JSON.stringify): void {
     if (this.#over !== null || !this.#options.records) return;
+    if (this.#volume.isSilent) return this.#lose(1);
     const line = write(record);
+    const over = this.#volume.take(Buffer.byteLength(line));
+    if (over !== null) return this.#fallSilent(over);
+    this.#tellMissed();
+    this.#put(record, line);
+  }
+
+  #put(record: LogRecord, line: string): void {
     this.#segments.append(line, record.atMs);
     for (const [outlet, wanted] of this.#followers) if (wanted(record)) outlet.send(line);
   }
 
+  /** The platform's own words, which no cap keeps out: they are few. */
+  #say(text: string, nowMs: number): void {
+    if (this.#over !== null || !this.#options.records) return;
+    const record: LogRecord = { kind: "notice", atMs: nowMs, worker: null, version: null, text };
+    this.#put(record, JSON.stringify(record));
+  }
+
+  /** The first record that is not taken any more. */
+  #fallSilent(over: Over): void {
+    const text = silenceNotice(over);
+    this.#say(text, this.#options.now());
+    for (const outlet of this.#tails.keys()) outlet.send(capEvent(text));
+    this.#lose(1);
+    this.#options.onSilence(over);
+  }
+
+  /** To whoever listens, once there is something to listen to again. */
+  #tellMissed(): void {
+    const { missed } = this.#volume;
+    if (missed === 0) return;
+    this.#volume.missed = 0;
+    for (const outlet of this.#outlets) outlet.miss(missed);
+  }
+
   #toTails(make: () => TailEvent, origin: Origin): void {
-    if (this.#over !== null || this.#tails.size === 0) return;
+    if (this.#over !== null || this.#tails.size === 0 || this.#volume.isSilent) return;
     let made: { event: TailEvent; line: string } | null = null;
     for (const [outlet, query] of this.#tails) {
       if (query.worker !== origin.script) continue;

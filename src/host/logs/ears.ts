@@ -8,6 +8,8 @@ import type { Crowd } from "./crowd.ts";
 export type Listener = {
   /** Whether every event is wanted, not only those with something to tell. */
   readonly wantsAll: () => boolean;
+  /** Whether nothing but counts is wanted. */
+  readonly wantsNone: () => boolean;
   /** Called when `wantsAll` turns; returns how to stop being called. */
   readonly onTurn: (turned: () => void) => () => void;
   /** Takes one answer; resolves when the next may come. */
@@ -32,9 +34,13 @@ const LEAST_SHARES = 4;
 /** An answer that counts among those that share. */
 const HEAVY_BYTES = 65_536;
 const FAILED_PAUSE_MS = 500;
+/** Between two calls while nothing is wanted, and how long one waits: it may be wanted again at any time. */
+const SILENT_MS = 1_000;
+/** Of an answer that is to hold counts alone. */
+const MAX_COUNTS_BYTES = 4_096;
 
 /** The whole answer within the time and the bound, else null. */
-function ask({ socketPath, agent }: Mouth, path: string, withinMs: number): Promise<string | null> {
+function ask({ socketPath, agent }: Mouth, path: string, withinMs: number, maxBytes: number): Promise<string | null> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -46,7 +52,7 @@ function ask({ socketPath, agent }: Mouth, path: string, withinMs: number): Prom
     const outgoing = request({ socketPath, path, agent, headers: { host: "control" } }, (incoming) => {
       incoming.on("data", (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > MAX_ANSWER_BYTES) tell(null);
+        if (bytes > maxBytes) tell(null);
         else chunks.push(chunk);
       });
       incoming.once("end", () => tell(incoming.statusCode === 200 ? Buffer.concat(chunks).toString("utf8") : null));
@@ -97,7 +103,7 @@ export class Ears implements Listening {
   async #listen(): Promise<void> {
     try {
       while (!this.#ended.aborted && !this.#last) {
-        const bytes = await this.#ask(WAIT_MS, ANSWER_WITHIN_MS);
+        const bytes = await this.#ask(this.#listener.wantsNone() ? SILENT_MS : WAIT_MS, ANSWER_WITHIN_MS);
         if (!this.#last) await this.#pause(bytes);
       }
     } catch {
@@ -113,7 +119,8 @@ export class Ears implements Listening {
     crowd.heavy += heavy;
     try {
       const fairMs = ((bytes ?? 0) * 1_000 * Math.max(LEAST_SHARES, crowd.heavy)) / BYTES_PER_SECOND;
-      const pauseMs = bytes === null ? FAILED_PAUSE_MS : Math.max(PAUSE_MS, fairMs);
+      const leastMs = this.#listener.wantsNone() ? SILENT_MS : PAUSE_MS;
+      const pauseMs = bytes === null ? Math.max(FAILED_PAUSE_MS, leastMs) : Math.max(leastMs, fairMs);
       await sleep(pauseMs, undefined, { signal: this.#ended, ref: false });
     } finally {
       crowd.heavy -= heavy;
@@ -124,9 +131,11 @@ export class Ears implements Listening {
   async #ask(waitMs: number, withinMs: number): Promise<number | null> {
     if (this.#ended.aborted) return null;
     const call = ++this.#calls;
-    const query = `wait=${waitMs}&all=${this.#listener.wantsAll() ? 1 : 0}&call=${call}`;
+    const quiet = this.#listener.wantsNone();
+    const query = `wait=${waitMs}&all=${this.#listener.wantsAll() ? 1 : 0}&quiet=${quiet ? 1 : 0}&call=${call}`;
     const missed = this.#missed.map((number) => `&missed=${number}`).join("");
-    const answer = await ask(this.#mouth, `/events?${query}${missed}`, withinMs);
+    const maxBytes = quiet ? MAX_COUNTS_BYTES : MAX_ANSWER_BYTES;
+    const answer = await ask(this.#mouth, `/events?${query}${missed}`, withinMs, maxBytes);
     if (this.#ended.aborted) return null;
     if (answer === null) {
       // Told again and again: calls may overtake each other.

@@ -7,7 +7,9 @@ import type { Clock } from "../../kernel/clock.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
-import type { Fate, Journal, Listening, Mouth, Origin, Passed } from "../contract.ts";
+import type { Budget } from "../budgets/budget.ts";
+import type { Budgets } from "../budgets/budgets.ts";
+import type { Fate, Journal, Listening, Mouth, Origin, Passed, Refusals } from "../contract.ts";
 import { AccountLog } from "./account-log.ts";
 
 /** `requests`: what the edge sees alone; `off`: counts alone. */
@@ -20,10 +22,14 @@ export type LogsOptions = {
   readonly maxBytes: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** Without any: nothing is counted and nothing refused. */
+  readonly budgets?: Pick<Budgets, "of">;
+  readonly refusals?: Pick<Refusals, "note">;
   /** Whether an account lives here, at this moment. */
   readonly lives: (account: AccountId) => boolean;
 };
 
+const BOUNDLESS: Pick<Budget, "take"> = { take: () => null };
 const TICK_MS = 100;
 const SWEEP_MS = 15_000;
 const IDLE_MS = 60_000;
@@ -125,7 +131,7 @@ export class Logs implements Journal, AsyncDisposable {
   #of(account: AccountId): AccountLog {
     const held = this.#open.get(account);
     if (held !== undefined) return held;
-    const { accountsDirectory, mode, maxBytes, clock, log } = this.#options;
+    const { accountsDirectory, mode, maxBytes, clock, log, budgets, refusals } = this.#options;
     const opened: AccountLog = new AccountLog({
       directory: join(accountsDirectory, account),
       maxBytes,
@@ -133,6 +139,8 @@ export class Logs implements Journal, AsyncDisposable {
       tails: this.tails,
       now: () => clock.now(),
       crowd: this.#crowd,
+      budget: () => budgets?.of(account) ?? BOUNDLESS,
+      onSilence: ({ cap, reason }) => refusals?.note(account, cap, reason),
       onTrouble: (error) => log.error({ err: error, account }, "an account's log could not be written"),
       after: this.#closing.get(account) ?? Promise.resolve(),
       onWaiting: () => this.#wait(opened),

@@ -156,6 +156,9 @@ export function lostEvent(
 const notice = (event: { readonly type: string; readonly message: string }): string =>
   JSON.stringify({ outcome: "unknown", scriptName: null, logs: [], exceptions: [], eventTimestamp: null, event });
 
+/** The account's log is at its cap. */
+export const capEvent = (message: string): string => notice({ type: "overload", message });
+
 export const overloadEvent = (): string =>
   notice({ type: "overload", message: "Events come faster than they are read; some are left out until the reader has caught up." });
 

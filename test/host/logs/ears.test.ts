@@ -22,6 +22,7 @@ function listening(t: TestContext, socketPath: string, take: Listener["take"] = 
   const agent = new Agent({ keepAlive: true });
   const listener: Listener = {
     wantsAll: () => false,
+    wantsNone: () => false,
     onTurn: (turned) => {
       heard.turn = turned;
       return () => {};

@@ -16,6 +16,8 @@ let chars = 0;
 let lost = 0;
 /** Whether a live tail wants every event, with everything that it tells. */
 let all = false;
+/** Whether nothing but their number is wanted. */
+let none = false;
 let wake = () => {};
 /** Call's number → events that went with its answer. */
 const carried = new Map();
@@ -69,8 +71,9 @@ function keep(service, item) {
   const trigger = triggerOf(item.event);
   const quiet = logs.length === 0 && exceptions.length === 0 && item.outcome === "ok";
   if (!all && quiet && (trigger === "fetch" || ofObject(trigger, item))) return;
-  if (kept.length >= MAX_EVENTS || chars >= MAX_CHARS) {
+  if (none || kept.length >= MAX_EVENTS || chars >= MAX_CHARS) {
     lost++;
+    if (none) wake();
     return;
   }
   const taken = lines(logs);
@@ -94,6 +97,13 @@ export class Tail extends WorkerEntrypoint {
   tail(items) {
     for (const item of items) keep(this.ctx.props.service, item);
   }
+}
+
+/** Nobody wants what is here. */
+function forget() {
+  lost += kept.length;
+  kept = [];
+  chars = 0;
 }
 
 /** Everything since the last call, at once or when there is something; a later call lets an earlier one go. */
@@ -153,6 +163,8 @@ export default {
     if (pathname === "/scheduled") return schedule(request, env);
     if (pathname !== "/events") return new Response("no such call", { status: 404 });
     all = searchParams.get("all") === "1";
+    none = searchParams.get("quiet") === "1";
+    if (none) forget();
     miss(searchParams.getAll("missed"));
     return take(Number(searchParams.get("wait")), searchParams.get("call"));
   },
