@@ -1,7 +1,7 @@
 // What an account leaves in the database while it lives: pages in use, read beside the running installation.
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { startInstallation } from "../test/fixtures/installation.ts";
+import { startInstallation, UNCAPPED } from "../test/fixtures/installation.ts";
 import { openClient, type Account } from "./client.ts";
 import type { Group } from "./report.ts";
 
@@ -20,7 +20,7 @@ function usedBytes(data: string): number {
 }
 
 export const database: Group = async (say) => {
-  await using installation = await startInstallation();
+  await using installation = await startInstallation(UNCAPPED);
   using client = openClient(installation);
   say(`${ACCOUNTS} accounts, ${WITH_WORKER} of them with a Worker`);
   const empty = usedBytes(installation.data);

@@ -2,7 +2,7 @@
 // and what a setting adds, by installations that have it and others that have not.
 import { awaitUntil } from "../test/fixtures/await-until.ts";
 import { freePort } from "../test/fixtures/free-port.ts";
-import { edgeRequest, startInstallation } from "../test/fixtures/installation.ts";
+import { edgeRequest, startInstallation, UNCAPPED } from "../test/fixtures/installation.ts";
 import { serveBare } from "./bare.ts";
 import { askUntil, deployMany, openClient } from "./client.ts";
 import { loadTool, type Load, type Target } from "./load.ts";
@@ -53,7 +53,7 @@ function rows(at: string, connections: number, taken: readonly Round[]): Row[] {
 
 async function openFront(stack: AsyncDisposableStack, setting: string): Promise<Front> {
   const [, name = "", value = ""] = /^([A-Z_]+)=(.*)$/.exec(setting) ?? [];
-  const installation = stack.use(await startInstallation({ MAYFLY_LOG_LEVEL: "warn", [name]: value }));
+  const installation = stack.use(await startInstallation({ ...UNCAPPED, MAYFLY_LOG_LEVEL: "warn", [name]: value }));
   const client = stack.use(openClient(installation));
   const [account] = await deployMany(client, 1);
   const target = { port: installation.edgePort, host: account?.host ?? "" };

@@ -1,5 +1,5 @@
 // Memory of fifty hot accounts: their processes with the wrappers around them, and what the two wings take meanwhile.
-import { startInstallation } from "../test/fixtures/installation.ts";
+import { startInstallation, UNCAPPED } from "../test/fixtures/installation.ts";
 import { askUntil, deployMany, openClient } from "./client.ts";
 import { descendants, pssMiB, rssMiB } from "./processes.ts";
 import type { Group } from "./report.ts";
@@ -7,7 +7,7 @@ import type { Group } from "./report.ts";
 const ACCOUNTS = 50;
 
 export const memory: Group = async (say) => {
-  await using installation = await startInstallation({ MAYFLY_IDLE_SECONDS: "600" });
+  await using installation = await startInstallation({ ...UNCAPPED, MAYFLY_IDLE_SECONDS: "600" });
   using client = openClient(installation);
   say(`${ACCOUNTS} hot accounts`);
   for (const { host } of await deployMany(client, ACCOUNTS)) await askUntil(installation, host, "hello");

@@ -1,6 +1,6 @@
 // Two quiet accounts beside one that takes whatever it can get: what it adds to their p99 once the watchdog has
 // acted, and how long that takes.
-import { startInstallation } from "../test/fixtures/installation.ts";
+import { startInstallation, UNCAPPED } from "../test/fixtures/installation.ts";
 import { attack, settle } from "../test/fixtures/neighbours.ts";
 import type { Group, Row } from "./report.ts";
 
@@ -10,7 +10,7 @@ const CULPRITS: Readonly<Record<string, string>> = {
 };
 
 export const neighbours: Group = async (say) => {
-  await using installation = await startInstallation();
+  await using installation = await startInstallation(UNCAPPED);
   const quiet = await settle(installation);
   const rows: Row[] = [];
   for (const [name, code] of Object.entries(CULPRITS)) {

@@ -1,7 +1,7 @@
 // What state costs: one Worker that does an operation a request, behind the edge and on Miniflare, asked in turns; and a
 // hundred operations in one request, which leaves out whatever stands before the Worker. Logs are kept as by default.
 import { readFile } from "node:fs/promises";
-import { edgeRequest, startInstallation } from "../test/fixtures/installation.ts";
+import { edgeRequest, startInstallation, UNCAPPED } from "../test/fixtures/installation.ts";
 import { temporaryDirectory } from "../test/fixtures/temporary-directory.ts";
 import { tenantAt } from "../test/fixtures/tenant.ts";
 import { loadTool, type Load, type Target } from "./load.ts";
@@ -41,7 +41,7 @@ const CELLS: readonly Cell[] = [
 ];
 
 async function openMayfly(stack: AsyncDisposableStack, settings: Settings, { code, compatibilityDate, files }: Deployed): Promise<Side> {
-  const installation = stack.use(await startInstallation({ MAYFLY_LOG_LEVEL: "warn", ...settings }));
+  const installation = stack.use(await startInstallation({ ...UNCAPPED, MAYFLY_LOG_LEVEL: "warn", ...settings }));
   const tenant = await tenantAt(installation);
   const post = async <T>(path: string, body: unknown): Promise<T> => {
     const { status, message, result } = await tenant.call<T>("POST", `/accounts/${tenant.id}${path}`, JSON.stringify(body));

@@ -121,6 +121,8 @@ const createRequire =
     throw new PlatformError("forbidden", { message: `This token does not hold ${action} on ${named}.` });
   };
 
+const capsuleLimits = ({ limits, egressPortsClaimed }: WingOptions) => limitsByState(limits, egressPortsClaimed);
+
 type Products = { readonly products: readonly Product[]; readonly composer: Composer };
 
 function openProducts(options: WingOptions, foundation: Foundation, require: Require, rescheduled: () => void): Products {
@@ -148,7 +150,7 @@ function openProducts(options: WingOptions, foundation: Foundation, require: Req
   parts.composer = createComposer({
     products,
     host: options.host,
-    limitsOf: limitsByState(options.limits, options.egressPortsClaimed),
+    limitsOf: capsuleLimits(options),
   });
   return { products, composer: parts.composer };
 }
@@ -193,7 +195,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const wakes = opening.use(startWakes({ sources: [...crons, alarmWakes({ store, host, log })], clock: store.clock, log }));
   clockwork.wakes = wakes;
   const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, url, log }));
-  const limitsOf = createLimits({ store, products, host, capsule: options.limits });
+  const limitsOf = createLimits({ store, products, host, capsule: capsuleLimits(options) });
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [

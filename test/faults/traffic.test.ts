@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Agent, request } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { text } from "node:stream/consumers";
-import { startInstallation, type Installation } from "../fixtures/installation.ts";
+import { startInstallation, UNCAPPED, type Installation } from "../fixtures/installation.ts";
 import { tenantAt, uploadForm, type Tenant } from "../fixtures/tenant.ts";
 
 const ACCOUNTS = 100;
@@ -130,7 +130,12 @@ describe("traffic to many accounts that change", () => {
   let installation: Installation;
   const sites: Site[] = [];
   before(async () => {
-    installation = await startInstallation({ MAYFLY_CAPSULES_HOT: "60", MAYFLY_IDLE_SECONDS: "1", MAYFLY_ACCOUNT_TTL_SECONDS: "1800" });
+    installation = await startInstallation({
+      ...UNCAPPED,
+      MAYFLY_CAPSULES_HOT: "60",
+      MAYFLY_IDLE_SECONDS: "1",
+      MAYFLY_ACCOUNT_TTL_SECONDS: "1800",
+    });
     for (let at = 0; at < ACCOUNTS; at++) sites.push(await newSite(installation));
   });
   after(() => installation[Symbol.asyncDispose]());

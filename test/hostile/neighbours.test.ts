@@ -2,7 +2,7 @@
 // another's: no request to the others fails, and they are as quick as before once the watchdog has acted.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { startInstallation, type Installation } from "../fixtures/installation.ts";
+import { startInstallation, UNCAPPED, type Installation } from "../fixtures/installation.ts";
 import { attack, settle, suspension, trail } from "../fixtures/neighbours.ts";
 import { tenantAt, type Tenant } from "../fixtures/tenant.ts";
 import { timely, type Figures } from "../fixtures/timely.ts";
@@ -77,7 +77,7 @@ describe("one account's trouble is never another's", () => {
   let installation: Installation;
   const neighbours: string[] = [];
   before(async () => {
-    installation = await startInstallation({ MAYFLY_CAPSULE_MEMORY_BYTES: "134217728" });
+    installation = await startInstallation({ ...UNCAPPED, MAYFLY_CAPSULE_MEMORY_BYTES: "134217728" });
     neighbours.push(...(await settle(installation)));
   });
   after(() => installation[Symbol.asyncDispose]());

@@ -42,7 +42,9 @@ export function usageTable(limits: readonly Limit[]): Html | "" {
           html`<tr>
             <th scope="row">${titleOf(limit)}</th>
             <td>
-              ${amountOf(limit.used ?? 0, limit.unit)}${limit.max !== null && html` <span class="quiet">of ${amountOf(limit.max, limit.unit)}</span>`}
+              ${amountOf(limit.used ?? 0, limit.unit)}${limit.max !== null && html` <span class="quiet">of ${amountOf(limit.max, limit.unit)}</span>`}${
+                limit.freesAtMs != null && html` <span class="quiet">until ${moment(limit.freesAtMs)}</span>`
+              }
             </td>
             <td>
               ${

@@ -48,7 +48,11 @@ async function limitsOnWire({ store, limitsOf, origin }: IdentityOptions, id: Ac
     state,
     expires_at: expires_at === null ? null : iso(expires_at),
     left_seconds: leftSeconds,
-    limits: (await limitsOf(account)).map((limit) => ({ ...limit, message: inSentence(limit) })),
+    limits: (await limitsOf(account)).map(({ freesAtMs, ...limit }) => ({
+      ...limit,
+      ...(freesAtMs !== undefined && { frees_at: freesAtMs === null ? null : iso(freesAtMs) }),
+      message: inSentence({ ...limit, freesAtMs: freesAtMs ?? null }),
+    })),
     differences: DIFFERENCES,
     docs: `${origin}/errors#quota_exceeded`,
   };

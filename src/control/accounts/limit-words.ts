@@ -1,4 +1,5 @@
 // Limits in words. A product's new limit needs none: its name says enough until it has a title here.
+import { iso } from "../../kernel/clock.ts";
 import { inWords } from "../http/times.ts";
 import type { Limit } from "../products/product.ts";
 
@@ -8,6 +9,14 @@ const TITLES: ReadonlyMap<string, string> = new Map(
     "account.tokens": "Tokens that work",
     "account.disk_bytes": "Disk",
     "account.memory_bytes": "Memory of the process",
+    "account.tokens_made_per_10_minutes": "Tokens made in ten minutes",
+    "account.requests_per_10_minutes": "Requests from callers in ten minutes",
+    "account.cpu_seconds_per_10_minutes": "CPU time in ten minutes",
+    "account.served_bytes_per_10_minutes": "Answers to callers in ten minutes",
+    "account.subrequests_per_10_minutes": "Requests of its Workers to other hosts in ten minutes",
+    "account.egress_bytes_per_10_minutes": "Between its Workers and other hosts in ten minutes",
+    "account.egress_hosts_per_10_minutes": "Different hosts that its Workers reach in ten minutes",
+    "account.log_bytes_per_10_minutes": "Log written in ten minutes",
     "account.cpu_weight": "Share of the CPU, of 1024, against other accounts",
     "account.inner_requests": "Requests in flight from its Workers to Workers of this installation",
     "workers.scripts": "Workers",
@@ -47,5 +56,6 @@ export function inSentence(limit: Limit): string {
   const { unit, max, used } = limit;
   const most = max === null ? "no cap" : amountOf(max, unit);
   if (used === null) return `${titleOf(limit)}: ${max === null ? most : `at most ${most}`}.`;
-  return `${titleOf(limit)}: ${amountOf(used, unit)}${max === null ? `, ${most}` : ` of ${most}`}.`;
+  const frees = limit.freesAtMs == null ? "" : ` All of it is free again at ${iso(limit.freesAtMs)}.`;
+  return `${titleOf(limit)}: ${amountOf(used, unit)}${max === null ? `, ${most}` : ` of ${most}`}.${frees}`;
 }

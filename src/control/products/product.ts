@@ -125,6 +125,8 @@ export type Limit = {
   readonly max: number | null;
   /** Null where only the process knows. */
   readonly used: number | null;
+  /** Of what frees by itself: when, in milliseconds since the epoch; null while nothing of it is used. */
+  readonly freesAtMs?: number | null;
 };
 
 /** A static file as a Worker's version holds it. */

@@ -8,7 +8,14 @@ import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
 type Limits = {
   readonly state: string;
   readonly left_seconds: number | null;
-  readonly limits: readonly { name: string; unit: string; max: number | null; used: number | null; message: string }[];
+  readonly limits: readonly {
+    name: string;
+    unit: string;
+    max: number | null;
+    used: number | null;
+    frees_at?: string | null;
+    message: string;
+  }[];
   readonly differences: readonly { what: string; here: string; production: string }[];
   readonly docs: string;
 };
@@ -49,12 +56,46 @@ test("every cap and its use are told by names that stay and in words, host or no
   assert.ok((of("account.disk_bytes")?.used ?? 0) > 0, "the code lies on disk");
   assert.equal(new Set(told.limits.map(({ name }) => name)).size, told.limits.length);
   for (const { name, unit } of told.limits) {
-    assert.match(name, /^[a-z0-9_]+\.[a-z_]+$/);
+    assert.match(name, /^[a-z0-9_]+\.[a-z0-9_]+$/);
     assert.ok(["count", "bytes", "seconds", "requests"].includes(unit));
   }
   assert.ok(told.differences.some(({ what }) => what === "cron_triggers"));
   house.faults.hostDown = true;
   assert.equal(of("account.disk_bytes", await ask())?.message, "Disk: at most 95.4 MiB.");
+});
+
+test("what frees every ten minutes is told with its use and when; a claimed account has ten times as much", async () => {
+  await using directory = await temporaryDirectory("limits");
+  const caps = { requests: 5, cpu_ms: 60_000, served_bytes: 1_048_576, subrequests: 0, egress_bytes: 7, egress_hosts: 8, log_bytes: 9 };
+  await using house = await openHouse({ directory: directory.path, ttlSeconds: 600, limits: { caps } });
+  const { account } = await house.provision();
+  const token = account.apiToken;
+  const script = `/accounts/${account.id}/workers/scripts/w`;
+  await house.call("PUT", script, { token, body: uploadBody("export default { fetch: () => new Response('here') };") });
+  await house.call("POST", `${script}/subdomain`, { token, body: '{"enabled":true}' });
+  const told = async () => (await house.call<Limits>("GET", `/accounts/${account.id}/limits`, { token })).result.limits;
+  const of = async (what: string) => (await told()).find(({ name }) => name === `account.${what}_per_10_minutes`);
+  const { message, ...before } = (await of("requests")) ?? {};
+  assert.deepEqual(before, { name: "account.requests_per_10_minutes", unit: "requests", max: 5, used: 0, frees_at: null });
+  assert.equal(message, "Requests from callers in ten minutes: 0 of 5.");
+  const subdomain = await house.call<{ subdomain: string }>("GET", `/accounts/${account.id}/workers/subdomain`, { token });
+  const label = `w--${subdomain.result.subdomain.split(".")[0] ?? ""}`;
+  for (let i = 0; i < 2; i++) assert.equal((await house.edge(label)).body, "here");
+  const freesAt = new Date(house.clock.now() + 600_000).toISOString();
+  const after = await of("requests");
+  assert.deepEqual([after?.used, after?.frees_at], [2, freesAt]);
+  assert.equal(after?.message, `Requests from callers in ten minutes: 2 of 5. All of it is free again at ${freesAt}.`);
+  assert.deepEqual([(await of("cpu_seconds"))?.max, (await of("cpu_seconds"))?.unit], [60, "seconds"]);
+  assert.equal((await of("subrequests"))?.max, null, "no cap");
+  assert.ok(((await of("served_bytes"))?.used ?? 0) > 8);
+  assert.equal((await of("tokens_made"))?.max, 0);
+
+  await house.control.store.db
+    .updateTable("accounts")
+    .set({ state: "claimed" })
+    .where("id", "=", account.id as never)
+    .execute();
+  assert.deepEqual([(await of("requests"))?.max, (await of("cpu_seconds"))?.max, (await of("tokens_made"))?.max], [50, 600, 60]);
 });
 
 test("amounts are told as a person would", () => {

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { awaitUntil } from "../../fixtures/await-until.ts";
-import { startInstallation, type Installation } from "../../fixtures/installation.ts";
+import { startInstallation, UNCAPPED, type Installation } from "../../fixtures/installation.ts";
 import { tenantAt, type Tenant } from "../../fixtures/tenant.ts";
 
 const WORKER = readFileSync(new URL("./worker.js", import.meta.url), "utf8");
@@ -197,10 +197,12 @@ async function silentAlarms(site: Site): Promise<string[]> {
 /** Runs the rounds over one installation and one account. */
 export async function stateRounds({ rounds, told = () => {} }: RoundsOptions): Promise<Outcome> {
   await using installation = await startInstallation({
+    ...UNCAPPED,
     MAYFLY_ACCOUNT_TTL_SECONDS: "7200",
     MAYFLY_ACCOUNT_TTL_MAX_SECONDS: "7200",
     // A hundred rounds of large values are more than an account may have by default.
     MAYFLY_KV_BYTES: "4000000000",
+    MAYFLY_CAPSULE_DISK_BYTES: "34359738368",
   });
   const site = await openSite(installation);
   const failures: string[] = [];
