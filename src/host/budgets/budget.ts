@@ -41,9 +41,11 @@ export class Budget {
     return this.#over(cap, window);
   }
 
-  /** Counts what was used already; a refusal can only come afterwards. */
-  note(cap: Cap, amount: number): void {
-    this.#open(cap).used += amount;
+  /** Counts what was used already, and tells whether the cap is reached with it; a refusal can only come afterwards. */
+  note(cap: Cap, amount: number): Over | null {
+    const window = this.#open(cap);
+    window.used += amount;
+    return this.caps[cap] === 0 || window.used < this.caps[cap] ? null : this.#over(cap, window);
   }
 
   /** Whether the cap is reached. @param refusing counts the refusal that follows */

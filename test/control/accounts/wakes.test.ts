@@ -280,6 +280,25 @@ onBothDatabases("An alarm in a cold capsule", {
     assert.equal(clockwork.woken.length, 1);
   },
 
+  "and a cron trigger of an account at a cap wait for the end of the window, and are lost to none of it": async (bench) => {
+    const shop = openShop(bench);
+    const client = await everyMinute(shop);
+    const at = bench.clock.now() + 1000;
+    await bench.store.inAccount({ account: client.id, epoch: null, token: null }, (tx) => noteAlarm(tx, client.id, at));
+    await using clockwork = wind(bench, shop);
+    shop.host.failure = new PlatformError("over_cap", { message: "This account has used its CPU time.", retryAfterSeconds: 600 });
+    for (let minute = 0; minute < 10; minute++) {
+      bench.clock.advance(MINUTE);
+      await clockwork.wakes.round();
+    }
+    assert.deepEqual([clockwork.woken, clockwork.fired], [[], []]);
+    shop.host.failure = null;
+    bench.clock.advance(MINUTE);
+    await clockwork.wakes.round();
+    assert.deepEqual(clockwork.woken, [client.id]);
+    assert.equal(clockwork.fired.length, 1);
+  },
+
   "is tried again while host is down, even by another control process, and stays nobody's after the account's end": async (bench) => {
     const shop = openShop(bench);
     const [client, ended] = [await shop.client(), await shop.client()];

@@ -33,7 +33,7 @@ const AND_SO: Record<Over["cap"], string> = {
 };
 
 const UNTIL_DELETED =
-  "until something is deleted: keys of KV and rows of D1 by the API as long as it is little too much, else whole namespaces, databases and Workers.";
+  "until something is deleted: keys of KV as long as it is little too much, else whole namespaces, databases and Workers with their Durable Objects.";
 
 /** For the account's log. */
 export const noticeOf = ({ cap, reason, freesAtMs }: Over): string =>
@@ -91,9 +91,7 @@ export class Allowance {
 
   /** Counts bytes of an answer. @returns whether those were too many */
   served(bytes: number): boolean {
-    const budget = this.#budget;
-    budget.note("served_bytes", bytes);
-    const over = budget.over("served_bytes");
+    const over = this.#budget.note("served_bytes", bytes);
     if (over !== null) this.#told(over);
     return over !== null;
   }
