@@ -22,6 +22,7 @@ import {
   type CapsuleControl,
   type CapsuleHost,
 } from "./messages.ts";
+import { ban } from "./bans.ts";
 import { answerHead, capsuleCall, scheduledCall, scheduledOutcome, type CapsuleAnswer, type CapsuleCall } from "./calls.ts";
 import { followQuery, logPage, logQuery, metricsMinute, metricsQuery, tailQuery } from "./logs.ts";
 import { stateJob } from "./state.ts";
@@ -54,7 +55,7 @@ const HOST_CALLS = {
 const CONTROL_CALLS = {
   lookup: { input: z.string(), output: lookupAnswer },
   held: { input: z.array(heldAccount), output: z.array(lookupAnswer.nullable()) },
-  bans: { input: nothing, output: z.array(z.string()) },
+  bans: { input: nothing, output: z.array(ban) },
   leaked: { input: z.array(z.string()), output: nothing },
 } satisfies Record<string, Call>;
 

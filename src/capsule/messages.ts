@@ -6,6 +6,7 @@ import type { AccountId } from "../kernel/ids.ts";
 import type { CapsuleAnswer, CapsuleCall, ScheduledCall, ScheduledOutcome } from "./calls.ts";
 import type { FollowQuery, LogPage, LogQuery, MetricsMinute, MetricsQuery, TailQuery } from "./logs.ts";
 import type { StateJob } from "./state.ts";
+import type { Ban } from "./bans.ts";
 import { CAPPED, capUse } from "./caps.ts";
 import { accountId, capsuleSpec, tombstone, type CapsuleSpec, type Tombstone, type Trial } from "./spec.ts";
 
@@ -168,8 +169,8 @@ export type CapsuleControl = {
   lookup(label: string): Promise<LookupAnswer>;
   /** Told what host holds; answers, place by place, with what host should hold instead, null where nothing changed. */
   held(accounts: readonly HeldAccount[]): Promise<(LookupAnswer | null)[]>;
-  /** Address ranges whose callers are refused, as CIDRs. */
-  bans(): Promise<string[]>;
+  /** Whose calls are refused, now. */
+  bans(): Promise<Ban[]>;
   /** Tokens that callers wrote into addresses: whoever logs addresses has them now, so control ends them. */
   leaked(secrets: readonly string[]): Promise<void>;
 };

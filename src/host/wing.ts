@@ -23,6 +23,7 @@ import { capacityOf } from "./capsules/machine.ts";
 import { Supervisor } from "./capsules/supervisor/supervisor.ts";
 import { createTrials } from "./capsules/trials/trial.ts";
 import type { InnerDoor, Rung } from "./contract.ts";
+import { followBans } from "./edge/bans.ts";
 import { createEdge, type Edge } from "./edge/edge.ts";
 import { createEgress } from "./egress/egress.ts";
 import { Logs, type LogMode } from "./logs/logs.ts";
@@ -112,6 +113,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const logs = stack.use(
     new Logs({ accountsDirectory, mode: options.logs, maxBytes: options.logBytes, clock, log, lives, budgets, refusals }),
   );
+  const bans = stack.use(followBans({ control: options.control, clock, log }));
   edge = createEdge({
     capsules: { open: (label, choice) => supervisor.open(label, choice) },
     domain: options.edgeDomain,
@@ -126,6 +128,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     },
     onPassed: (passed) => logs.passed(passed),
     onRetry: () => supervisor.measures.retries.inc(),
+    refuses: (address) => bans.refuses(address),
   });
   const opened = edge;
   stack.defer(() => opened.close());

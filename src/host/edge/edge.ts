@@ -36,6 +36,8 @@ export type EdgeOptions = {
   /** Called once per request; 0 is the status of one that got no answer. */
   readonly onDone?: (outcome: Outcome, status: number, durationMs: number) => void;
   readonly onRetry?: () => void;
+  /** Whether callers from the address are refused. */
+  readonly refuses?: (address: string) => boolean;
   /** Called once per request to a known account, for its log. */
   readonly onPassed?: (passed: Passed) => void;
 };
@@ -112,9 +114,9 @@ export function createEdge(options: EdgeOptions): Edge {
     onPassed: options.onPassed ?? (() => {}),
   };
 
-  const refuse = (incoming: IncomingMessage, outgoing: ServerResponse, page: Page): void => {
+  const refuse = (incoming: IncomingMessage, outgoing: ServerResponse, page: Page, ray = newRay()): void => {
     outgoing.on("finish", () => done("page", page.status, 0));
-    sendPage(incoming, outgoing, page, newRay());
+    sendPage(incoming, outgoing, page, ray);
   };
 
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, upgrade: Asked["upgrade"], from: AccountId | null): void => {
@@ -137,6 +139,8 @@ export function createEdge(options: EdgeOptions): Edge {
       ray,
       cf: cf(incoming.httpVersion, headers.acceptEncoding),
     } as const;
+    if (from === null && options.refuses?.(statement.address) === true)
+      return refuse(incoming, outgoing, pages.banned(statement.address, ray), ray);
     // A Worker names the host in the URL alone: what it writes into Host must not tell the callee another story.
     const host = from === null ? "" : `Host: ${target.authority}\r\n`;
     const own = host + state(statement, options) + framing(incoming, upgrade !== null);

@@ -6,7 +6,7 @@ import type { Over } from "../contract.ts";
 import { endOnceRead, hasBody } from "./linger.ts";
 
 export type Page = {
-  readonly status: 400 | 404 | 410 | 421 | 429 | 431 | 502 | 503;
+  readonly status: 400 | 403 | 404 | 410 | 421 | 429 | 431 | 502 | 503;
   /** Snake case, for programs. */
   readonly code: string;
   readonly title: string;
@@ -93,6 +93,16 @@ export const pages = {
     code: "wrong_host",
     title: "Not served here",
     text: [`This server answers for hosts under ${domain} only.`, "Next step: send the Host header of the Worker's address."],
+  }),
+  banned: (address: string, ray: string): Page => ({
+    status: 403,
+    code: "address_banned",
+    title: "Calls from your network are refused",
+    text: [
+      `The operator of this installation refuses calls from ${address}.`,
+      `Next step: if that is a mistake, tell the operator, naming this address and the request's id, ${ray}.`,
+    ],
+    facts: { address },
   }),
   malformed: (problem: string): Page => ({
     status: 400,
