@@ -107,6 +107,7 @@ function print({ url, edge, control, host, dataHint }: Facts): void {
     "",
     `Mayfly is ready.`,
     `  Console and API   ${url}`,
+    `  Operations        ${url}/operations (for operators)`,
     `  Workers answer at ${edge}`,
     `  Sandbox           ${host.rung ?? "unknown"}${host.missing?.length ? `; missing: ${host.missing.join("; ")}` : ""}`,
     `  Data              ${dataHint}`,

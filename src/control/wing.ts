@@ -1,4 +1,5 @@
 // The parts of this wing, put together from plain options: main.ts hands it the settings, tests their own.
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import type { Context, Hono } from "hono";
 import { sql } from "kysely";
@@ -32,6 +33,7 @@ import type { Route } from "./http/routes.ts";
 import type { Upgrades } from "./http/upgrade.ts";
 import { openKeys, type Keys } from "./keys/keys.ts";
 import { createLogs } from "./logs/logs.ts";
+import { openOffice } from "./operator/office.ts";
 import { createPeople, type People } from "./people/people.ts";
 import { authorize } from "./permissions/authorize.ts";
 import type { Product, ProductContext, QuotaSettings } from "./products/product.ts";
@@ -196,6 +198,21 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   clockwork.wakes = wakes;
   const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, url, log }));
   const limitsOf = createLimits({ store, products, host, capsule: capsuleLimits(options) });
+  const office = opening.use(
+    await openOffice({
+      ...options,
+      ...foundation,
+      products,
+      composer,
+      ending,
+      people,
+      admission: admission.stats,
+      limitsOf,
+      boundsOf: limitsByState(options.limits, options.egressPortsClaimed),
+      urlOf,
+      reportDesk: null,
+    }),
+  );
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [
@@ -204,6 +221,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     ...identityRoutes({ store, trail, ending, urlOf, limitsOf, origin: url.origin }),
     ...products.flatMap((product) => product.routes),
     ...logs.routes,
+    ...office.routes,
   ];
   const metrics = createMetrics({
     // Without the database the other figures are wanted all the more.
@@ -212,10 +230,13 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const clients = clientAddresses(options.trustedProxies);
   const callerOf = (context: Context<Env>): string =>
     clients.of(context.env.incoming?.socket.remoteAddress ?? "0.0.0.0", context.req.header("x-forwarded-for"));
+  const peerOf = ({ socket, headers }: IncomingMessage): string =>
+    clients.of(socket.remoteAddress ?? "0.0.0.0", headers["x-forwarded-for"]?.toString());
   const api = createApi({
     routes,
     lookUp: tokens.lookUp,
     refused: refusals.record,
+    operators: office.operators,
     addressOf: callerOf,
     observe: metrics.observe,
     origin: url.origin,
@@ -233,13 +254,15 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     agentLines: [agentLine(url.origin)],
     url,
     addressOf: callerOf,
+    further: office.pages,
+    refuseBanned: office.refuseBanned,
     log,
   });
   const app = createApp({ api, pages, host, metrics, url, databaseAnswers: () => answers(store) });
   const stack = opening.move();
   return {
     app,
-    upgrades: logs.upgrades,
+    upgrades: { ...logs.upgrades, wants: (request) => !office.bans.refuses(peerOf(request)) && logs.upgrades.wants(request) },
     routes,
     store,
     keys,
@@ -247,7 +270,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     claims,
     reaper,
     wakes,
-    capsuleControl: createCapsuleControl({ store, composer, products }),
+    capsuleControl: createCapsuleControl({ store, composer, products, bans: office.bans.active }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

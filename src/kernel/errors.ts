@@ -167,6 +167,17 @@ export const ERRORS = {
   passkey_refused: row(400, 71443, false, "Try once more; if it goes on, add the passkey anew."),
   last_way_in: row(409, 71444, false, "Add another passkey first."),
   token_limit: row(409, 71445, false, "End a token that nobody uses any more, then make this one."),
+  // the operator
+  address_banned: row(
+    403,
+    71487,
+    false,
+    "If that is a mistake, tell the operator of this installation, naming your address and the id in the answer's Cf-Ray header.",
+  ),
+  operator_key_refused: row(401, 71488, false, "Make another operator's key at /operations/keys."),
+  operator_key_limit: row(409, 71489, false, "End an operator's key that nobody uses any more, then make this one."),
+  ban_unconfirmed: row(409, 71490, false, "If you mean it, send the same again with `confirm` set to the range as it is written here."),
+  ban_not_found: row(404, 71491, false, "List the bans and use one of their ids."),
   // crons
   invalid_cron: row(
     400,

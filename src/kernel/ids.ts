@@ -54,8 +54,8 @@ const base36 = (value: bigint, length: number): string => value.toString(36).pad
 const RANDOM_DIGITS = 50;
 const CHECK_DIGITS = 7;
 
-/** What a secret opens: `mft` an API token, `mfc` a claim link, `mfo` the operator's first sign-in, `mfi` an invitation. */
-export type SecretKind = "mft" | "mfc" | "mfo" | "mfi";
+/** What a secret opens: `mft` an API token, `mfc` a claim link, `mfo` the operator's first sign-in, `mfi` an invitation, `mfk` the operator's routes. */
+export type SecretKind = "mft" | "mfc" | "mfo" | "mfi" | "mfk";
 
 /**
  * `<kind>_<50 base36 digits, 256 random bits><7 base36 digits, CRC-32 of all before them>`.

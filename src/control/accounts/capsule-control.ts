@@ -9,7 +9,12 @@ import { PlatformError } from "../../kernel/errors.ts";
 import type { Subdomain } from "../../kernel/ids.ts";
 import { tombstoneOf } from "./lifecycle.ts";
 
-export type CapsuleControlOptions = { readonly store: Store; readonly composer: Composer; readonly products: readonly Product[] };
+export type CapsuleControlOptions = {
+  readonly store: Store;
+  readonly composer: Composer;
+  readonly products: readonly Product[];
+  readonly bans: CapsuleControl["bans"];
+};
 
 /** Of a DNS label: whatever is longer has no address. */
 const LABEL_MAX = 63;
@@ -29,7 +34,7 @@ async function ask(products: readonly Product[], question: (labels: Labels) => P
   return { kind: "nothing" };
 }
 
-export function createCapsuleControl({ store, composer, products }: CapsuleControlOptions): CapsuleControl {
+export function createCapsuleControl({ store, composer, products, bans }: CapsuleControlOptions): CapsuleControl {
   const answer = (account: Account | undefined): Promise<LookupAnswer> => {
     if (!account) return Promise.resolve({ kind: "none" });
     const tombstone = tombstoneOf(account, store.clock.now());
@@ -77,7 +82,7 @@ export function createCapsuleControl({ store, composer, products }: CapsuleContr
       if (!account || ended) return answer(account);
       return byName(account, parts.name);
     },
-    bans: () => Promise.resolve([]),
+    bans,
     leaked: () => Promise.resolve(),
     held: async (accounts) => {
       const ids = accounts.map(({ account }) => account);

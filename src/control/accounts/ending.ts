@@ -22,8 +22,14 @@ export type EndingOptions = {
   readonly log: Log;
 };
 
-/** Who ends an account: the holder of a token, or its owner, who needs none. */
-export type Ender = Pick<Principal, "actors" | "epoch"> & { readonly token: string | null };
+/** Who ends an account: the holder of a token, or its owner or an operator, who need none. */
+export type Ender = Pick<Principal, "actors"> & {
+  readonly token: string | null;
+  /** Under which it may be ended; null: under any. */
+  readonly epoch: number | null;
+  /** The operator's key that stands in the trail in a token's place. */
+  readonly key?: string | null;
+};
 
 export type Ending = {
   /** Commits the end: from here on nothing of the account is accepted. False when another end or a claim came first. @throws PlatformError token_refused */
@@ -44,7 +50,7 @@ export function createEnding({ store, keys, trail, host, products, log }: Ending
         account: id,
         task: account.task_id,
         actors: by?.actors ?? ["mayfly"],
-        token: by?.token ?? null,
+        token: by?.token ?? by?.key ?? null,
         action: "account:ending",
         resource: `account/${id}`,
         outcome: "done",

@@ -133,7 +133,10 @@ export async function hold(tx: Tx, id: AccountId): Promise<Account | undefined> 
     .executeTakeFirst();
 }
 
-/** Stops an account from serving; its clock runs on. Undefined when it does not live or is stopped already. */
+/**
+ * Stops an account from serving; its clock runs on. Undefined when it does not live or is stopped already; but an
+ * operator's word replaces the watchdog's, which a deploy would lift, and their own of before.
+ */
 export async function suspend(
   tx: Tx,
   id: AccountId,
@@ -141,12 +144,22 @@ export async function suspend(
   reason: string,
   nowMs: number,
 ): Promise<Account | undefined> {
-  return tx
+  const update = tx
     .updateTable("accounts")
     .set({ suspended_at: nowMs, suspended_by: by, suspended_reason: reason, revision: sql<number>`revision + 1` })
     .where("id", "=", id)
+    .where("state", "in", ["temporary", "claimed"]);
+  return (by === "operator" ? update : update.where("suspended_at", "is", null)).returningAll().executeTakeFirst();
+}
+
+/** Lets a suspended account serve again, whoever stopped it. Undefined when it does not live or is not stopped. */
+export async function release(tx: Tx, id: AccountId): Promise<Account | undefined> {
+  return tx
+    .updateTable("accounts")
+    .set({ suspended_at: null, suspended_by: null, suspended_reason: null, revision: sql<number>`revision + 1` })
+    .where("id", "=", id)
     .where("state", "in", ["temporary", "claimed"])
-    .where("suspended_at", "is", null)
+    .where("suspended_at", "is not", null)
     .returningAll()
     .executeTakeFirst();
 }

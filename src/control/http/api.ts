@@ -3,13 +3,13 @@ import { randomBytes } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import { Hono, type Context } from "hono";
 import { PlatformError } from "../../kernel/errors.ts";
-import { ACCOUNT_ID, type AccountId } from "../../kernel/ids.ts";
+import { ACCOUNT_ID, isSecret, type AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
 import { authorize, type Principal } from "../permissions/authorize.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
 import { refuseNul } from "./nul.ts";
 import { known } from "./failures.ts";
-import type { Route } from "./routes.ts";
+import type { Admitted, Operator, Route } from "./routes.ts";
 
 /** Node's request and response; absent where the app is called without a listener. */
 export type Env = { Bindings: Partial<HttpBindings> };
@@ -21,6 +21,13 @@ export type ApiOptions = {
   /** Records that a principal was refused. */
   readonly refused: (principal: Principal, action: string, resource: string, reason: string) => void;
   readonly addressOf: (context: Context<Env>) => string;
+  /** Absent where nothing is known of operators: their routes are refused then. */
+  readonly operators?: {
+    /** Finds whose operator's key the secret is. @throws PlatformError operator_key_refused, forbidden where a full one is needed */
+    lookUp(secret: string, needs: { readonly full: boolean; readonly route: string }): Promise<Operator>;
+    /** @throws PlatformError address_banned */
+    refuseBanned(address: string): void;
+  };
   readonly observe: (route: string, status: number, ms: number) => void;
   /** Where /errors is. */
   readonly origin: string;
@@ -35,17 +42,45 @@ function bearer(request: Request): string {
   return match[1];
 }
 
-async function admit(route: Route, params: Readonly<Record<string, string>>, request: Request, options: ApiOptions) {
-  if (route.access.kind === "public" || route.access.kind === "capability") return { principal: null, account: null };
-  const principal = await options.lookUp(bearer(request));
-  if (route.access.kind === "holder") return { principal, account: null };
+const NOBODY: Admitted = { principal: null, account: null };
+
+async function admitOperator(route: Route, full: boolean, secret: string, options: ApiOptions): Promise<Admitted> {
+  if (isSecret("mft", secret)) {
+    throw new PlatformError("forbidden", {
+      message: "An account's token opens none of the operator's routes.",
+      next: "Use an operator's key, made at /operations/keys.",
+    });
+  }
+  if (!options.operators) throw new Error("An operator's route was mounted where no operator is known");
+  return { ...NOBODY, operator: await options.operators.lookUp(secret, { full, route: `${route.method} ${route.path}` }) };
+}
+
+async function admit(
+  route: Route,
+  params: Readonly<Record<string, string>>,
+  { request, address }: { readonly request: Request; readonly address: string },
+  options: ApiOptions,
+): Promise<Admitted> {
+  // An operator with a key is never locked out, wherever they are.
+  if (route.access.kind === "operator") return admitOperator(route, route.access.full, bearer(request), options);
+  options.operators?.refuseBanned(address);
+  if (route.access.kind === "public" || route.access.kind === "capability") return NOBODY;
+  const secret = bearer(request);
+  if (isSecret("mfk", secret)) {
+    throw new PlatformError("forbidden", {
+      message: "An operator's key opens the operator's routes and no account's.",
+      next: "Use a token of the account.",
+    });
+  }
+  const principal = await options.lookUp(secret);
+  if (route.access.kind === "holder") return { ...NOBODY, principal };
   const { action, product, param } = route.access;
   const named = params["account"] ?? principal.account;
   const resource = { account: named as AccountId, product, id: param === null ? "*" : (params[param] ?? "*") };
   const decision = ACCOUNT_ID.test(named)
     ? authorize(principal, action, resource)
     : { allowed: false as const, reason: "other-account" as const };
-  if (decision.allowed) return { principal, account: resource.account };
+  if (decision.allowed) return { ...NOBODY, principal, account: resource.account };
   options.refused(principal, action, `${product}/${resource.id}`, decision.reason);
   if (decision.reason === "other-account") {
     throw new PlatformError("account_not_found", { message: "account: this token knows no such account." });
@@ -83,12 +118,13 @@ export function createApi(options: ApiOptions): Hono<Env> {
     let response: Response;
     try {
       const params = decoded(rawParams(context, route.path));
-      const admitted = await admit(route, params, context.req.raw, options);
+      const address = options.addressOf(context);
+      const admitted = await admit(route, params, { request: context.req.raw, address }, options);
       response = await route.handle({
         request: context.req.raw,
         url: new URL(context.req.url),
         params,
-        address: options.addressOf(context),
+        address,
         hangUp: () => {
           const { outgoing } = context.env;
           if (outgoing && !outgoing.writableFinished) outgoing.destroy();

@@ -73,4 +73,36 @@ pre.wide { white-space: pre; overflow-x: auto; }
 .copy { user-select: all; -webkit-user-select: all; }
 a:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible, summary:focus-visible, .copy:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 time { white-space: nowrap; }
+.wide header, .wide main { max-width: 78rem; }
+.tabs { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; margin: 0 0 1.1rem; padding: 0 0 .5rem; border-bottom: 1px solid var(--line); }
+.tabs a { text-decoration: none; font-weight: 550; padding: .35rem 0; }
+.tabs a[aria-current] { color: var(--ink); box-shadow: 0 2px 0 var(--accent); }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem 1.25rem; margin: 0 0 .9rem; }
+.facts dd { margin: 0; font-variant-numeric: tabular-nums; }
+.facts meter, .caps meter { display: block; width: 100%; height: .7rem; }
+.caps { list-style: none; padding: 0; margin: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .3rem 1rem; font-size: .9rem; }
+.caps li { margin: 0; font-variant-numeric: tabular-nums; }
+.pill { display: inline-block; padding: 0 .55rem; border-radius: 1rem; background: var(--tint); font-size: .85rem; font-weight: 550; white-space: nowrap; }
+.pill.bad { background: var(--bad-tint); color: var(--bad); }
+.pill.warn { background: var(--warn-tint); color: var(--warn); }
+.find { display: flex; flex-wrap: wrap; gap: .6rem .9rem; align-items: flex-end; margin: 0 0 1rem; }
+.find label { margin: 0; flex: 1 1 9rem; max-width: 22rem; }
+.scroll { overflow-x: auto; margin: 0 0 .9rem; }
+.table { width: 100%; border-collapse: collapse; font-size: .93rem; }
+.table th { text-align: left; color: var(--quiet); font-weight: 550; }
+.table th, .table td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+.table tr:last-child td { border-bottom: 0; }
+.table .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+@media (min-width: 64rem) {
+  .two { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; align-items: start; }
+  .line { display: grid; grid-template-columns: 17rem 24rem 1fr; gap: .5rem 1.5rem; align-items: start; }
+  .line .facts { grid-template-columns: repeat(4, 1fr); gap: .4rem .8rem; margin: 0; }
+}
+@media (max-width: 40rem) {
+  .stack thead { display: none; }
+  .stack tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .stack td { display: block; border: 0; padding: .1rem 0; text-align: left; }
+  .stack td.n { text-align: left; }
+  .stack td[data-of]::before { content: attr(data-of) ": "; color: var(--quiet); }
+}
 `;

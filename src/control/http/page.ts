@@ -17,6 +17,8 @@ export type Page = {
   readonly retryAfterSeconds?: number;
   /** Addresses of our own scripts that the page needs besides the one of all pages; they may call this origin. */
   readonly scripts?: readonly string[];
+  /** For pages that compare many things at once. */
+  readonly wide?: boolean;
 };
 
 /** Whose name stands at the top of the page, in their own words. */
@@ -70,7 +72,7 @@ export async function renderPage(page: Page, visitor: Visitor = null): Promise<R
         <link rel="icon" href="/icon.svg" type="image/svg+xml" />
         ${STYLE_ELEMENT}
       </head>
-      <body>
+      <body class="${page.wide ? "wide" : ""}">
         <header>
           <a class="mark" href="/"><img src="/icon.svg" width="28" height="28" alt="" />Mayfly</a
           >${visitor && html`<bdi class="who">${plainText(visitor.name, VISITOR_MAX)}</bdi>`}

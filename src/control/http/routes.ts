@@ -22,6 +22,16 @@ export type HolderCall = Call & { readonly principal: Principal };
 /** A call on the token's own account, authorized for the route's action. */
 export type AccountCall = HolderCall & { readonly account: AccountId };
 
+/** Who calls with an operator's key. */
+export type Operator = {
+  /** Id of the person whose key it is. */
+  readonly person: string;
+  /** Id of the key; null for a person on a page. */
+  readonly key: string | null;
+};
+/** A call with an operator's key. */
+export type OperatorCall = Call & { readonly operator: Operator };
+
 export type Access =
   /** Anyone; `why` is printed in the table of routes. */
   | { readonly kind: "public"; readonly why: string }
@@ -29,14 +39,23 @@ export type Access =
   | { readonly kind: "capability"; readonly why: string }
   /** Any live token, about itself. */
   | { readonly kind: "holder"; readonly why: string }
-  | { readonly kind: "action"; readonly action: Action; readonly product: ProductName; readonly param: string | null };
+  | { readonly kind: "action"; readonly action: Action; readonly product: ProductName; readonly param: string | null }
+  /** An operator's key, and no account's token; `full`: one that only reads is refused. */
+  | { readonly kind: "operator"; readonly full: boolean; readonly why: string };
 
 export type Route = {
   readonly method: Method;
   /** Below /client/v4, parameters as `:name`. */
   readonly path: string;
   readonly access: Access;
-  readonly handle: (call: Call & { readonly principal: Principal | null; readonly account: AccountId | null }) => Promise<Response>;
+  readonly handle: (call: Call & Admitted) => Promise<Response>;
+};
+
+/** Who was let in: nobody in particular, a token's holder, or an operator. */
+export type Admitted = {
+  readonly principal: Principal | null;
+  readonly account: AccountId | null;
+  readonly operator?: Operator;
 };
 
 export function publicRoute(method: Method, path: string, why: string, handle: (call: Call) => Promise<Response>): Route {
@@ -75,6 +94,23 @@ export function accountRoute(
     path,
     access: { kind: "action", action: access.action, product: access.product, param: access.param ?? null },
     handle: (call) => handle({ ...call, principal: present(call.principal), account: present(call.account) }),
+  };
+}
+
+/** @param needs `full` for whatever changes something */
+export function operatorRoute(
+  method: Method,
+  path: `/operator/${string}`,
+  needs: "read" | "full",
+  handle: (call: OperatorCall) => Promise<Response>,
+): Route {
+  const full = needs === "full";
+  const why = full ? "a full key" : "any operator's key";
+  return {
+    method,
+    path,
+    access: { kind: "operator", full, why },
+    handle: (call) => handle({ ...call, operator: present(call.operator ?? null) }),
   };
 }
 

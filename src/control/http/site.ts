@@ -22,6 +22,8 @@ export type Visit = {
   readonly params: Readonly<Record<string, string>>;
   /** The caller's address. */
   readonly address: string;
+  /** Fields of the address, of a name that comes twice the first. */
+  readonly query: Readonly<Record<string, string>>;
 };
 
 export type PageRoute = {
@@ -35,6 +37,8 @@ export type SiteOptions = {
   readonly routes: readonly PageRoute[];
   readonly url: URL;
   readonly addressOf: (context: Context<Env>) => string;
+  /** @throws PlatformError address_banned unless the session is one that a ban does not touch */
+  readonly refuseBanned?: (address: string, headers: Headers) => Promise<void>;
   readonly log: Log;
 };
 
@@ -42,9 +46,12 @@ async function readForm(request: Request): Promise<Record<string, string>> {
   if (!FORM_TYPE.test(request.headers.get("content-type") ?? "")) {
     throw new PlatformError("unsupported_media_type", { message: "Content-Type: must be application/x-www-form-urlencoded." });
   }
-  const text = new TextDecoder().decode(await readBytes(request, FORM_MAX_BYTES));
+  return fieldsOf(new URLSearchParams(new TextDecoder().decode(await readBytes(request, FORM_MAX_BYTES))));
+}
+
+function fieldsOf(given: URLSearchParams): Record<string, string> {
   const fields: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const [name, value] of new URLSearchParams(text)) fields[name] ??= value;
+  for (const [name, value] of given) fields[name] ??= value;
   return fields;
 }
 
@@ -53,6 +60,7 @@ const TITLES: Partial<Record<PlatformError["code"], string>> = {
   cross_site: "This form came from elsewhere",
   route_not_found: "There is no such page",
   account_not_found: "There is no such account",
+  address_banned: "Calls from your network are refused",
   method_not_allowed: "There is no such page",
   too_many_tries: "Too many tries",
   store_failed: "Not possible at the moment",
@@ -75,7 +83,7 @@ export function errorPage(error: PlatformError, url: URL): Promise<Response> {
 }
 
 /** The pages at the root of the public origin; to be mounted after everything else. */
-export function createSite({ routes, url, addressOf, log }: SiteOptions): Hono<Env> {
+export function createSite({ routes, url, addressOf, refuseBanned, log }: SiteOptions): Hono<Env> {
   const app = new Hono<Env>();
   const answer = async (context: Context<Env>, work: (request: Request) => Promise<Response>): Promise<Response> => {
     const ray = `${randomBytes(8).toString("hex")}-MAY`;
@@ -84,6 +92,7 @@ export function createSite({ routes, url, addressOf, log }: SiteOptions): Hono<E
     try {
       checkHost(request.headers, url);
       if (request.method !== "GET" && request.method !== "HEAD") checkOrigin(request.headers, url);
+      await refuseBanned?.(addressOf(context), request.headers);
       response = await work(request);
     } catch (thrown) {
       const error = known(thrown);
@@ -101,7 +110,9 @@ export function createSite({ routes, url, addressOf, log }: SiteOptions): Hono<E
         refuseNul(params, "path");
         const form = route.method === "POST" ? await readForm(request) : {};
         refuseNul(form);
-        return route.handle({ headers: request.headers, params, form, address: addressOf(context) });
+        const query = fieldsOf(new URL(request.url).searchParams);
+        refuseNul(query, "query");
+        return route.handle({ headers: request.headers, params, form, query, address: addressOf(context) });
       }),
     );
   }

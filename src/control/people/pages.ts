@@ -58,7 +58,8 @@ async function landing(options: PeoplePagesOptions, person: Person | null): Prom
               <div class="row">
                 ${
                   person.role === "operator" &&
-                  html`<form method="post" action="/invitations"><button class="second">Make an invitation</button></form>`
+                  html`<a href="/operations">Operations</a>
+                    <form method="post" action="/invitations"><button class="second">Make an invitation</button></form>`
                 }${signOutForm("/sign-out", "Sign out")}${people.passkeys && html`<a href="/passkeys">Your passkeys</a>`}
               </div>`
           : html`<p><a href="/sign-in">Sign in</a></p>`

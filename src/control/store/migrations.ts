@@ -11,6 +11,7 @@ import { d1Migration } from "./migrations/0007-d1.ts";
 import { objectsMigration } from "./migrations/0008-objects.ts";
 import { wakesMigration } from "./migrations/0009-wakes.ts";
 import { secretsStoreMigration } from "./migrations/0010-secrets-store.ts";
+import { operatorMigration } from "./migrations/0012-operator.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -25,5 +26,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0008-objects": objectsMigration,
     "0009-wakes": wakesMigration,
     "0010-secrets-store": secretsStoreMigration(dialect),
+    "0012-operator": operatorMigration,
   };
 }

@@ -277,6 +277,34 @@ export type SecretTable = {
   modified_at: number;
 };
 
+/** A range of addresses whose callers are refused. */
+export type BanTable = {
+  id: string;
+  /** A CIDR in its canonical form. */
+  range: string;
+  /** The operator's own words, for operators. */
+  reason: string;
+  /** The person who made it. */
+  created_by: string;
+  created_at: number;
+  expires_at: number | null;
+};
+
+/** A key with which an operator's scripts call the operator's routes. */
+export type OperatorKeyTable = {
+  id: string;
+  /** HMAC of the secret. */
+  hash: string;
+  person_id: string;
+  name: string;
+  access: "read" | "full";
+  created_at: number;
+  expires_at: number;
+  ended_at: number | null;
+  /** To the minute; null before its first use. */
+  last_used_at: number | null;
+};
+
 export type Schema = {
   accounts: AccountTable;
   tokens: TokenTable;
@@ -300,4 +328,6 @@ export type Schema = {
   wakes: WakeTable;
   secret_stores: SecretStoreTable;
   secrets: SecretTable;
+  bans: BanTable;
+  operator_keys: OperatorKeyTable;
 };

@@ -2,12 +2,16 @@
 // minute as one entry with their count. A flood of refusals costs one row a minute.
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
+import type { AccountId } from "../../kernel/ids.ts";
 import type { Principal } from "../permissions/authorize.ts";
 import type { Store } from "../store/store.ts";
 import type { Deed, Trail } from "../trail/trail.ts";
 
+/** Whoever was refused; `account` is null for an operator. */
+export type Refused = Pick<Principal, "task" | "actors" | "token"> & { readonly account: AccountId | null };
+
 type Bucket = {
-  readonly principal: Principal;
+  readonly principal: Refused;
   readonly action: Deed;
   readonly resource: string;
   readonly text: string;
@@ -21,7 +25,7 @@ const TEXT_MAX = 200;
 
 export type Refusals = AsyncDisposable & {
   /** @param resource `product/id`; the product stands in the entry, the whole is sealed as the caller's words */
-  record(principal: Principal, action: string, resource: string, reason: string): void;
+  record(principal: Refused, action: string, resource: string, reason: string): void;
   /** Writes the counts gathered so far. */
   flush(): Promise<void>;
 };

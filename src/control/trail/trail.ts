@@ -29,8 +29,12 @@ export type Entry = {
 
 export type Trail = {
   append(tx: Tx, entry: Entry): Promise<void>;
-  read(account: AccountId, page: { readonly limit: number; readonly offset: number }): Promise<TrailLine[]>;
+  read(account: AccountId, page: TrailPage): Promise<TrailLine[]>;
+  /** The same for an operator: `text` is what was sealed for them, null once its key is gone, and nothing of the tenant's. */
+  readForOperator(account: AccountId, page: TrailPage): Promise<TrailLine[]>;
 };
+
+export type TrailPage = { readonly limit: number; readonly offset: number };
 
 export type TrailLine = {
   readonly id: string;
@@ -51,13 +55,31 @@ export function openTrail(db: Kysely<Schema>, keys: Keys): Trail {
     if (entry.tenantText !== undefined && entry.account !== null) return keys.sealFor(entry.account, "trail", entry.tenantText);
     return entry.operatorText === undefined ? null : keys.sealForOperator(entry.at, entry.operatorText);
   };
-  const opened = (account: AccountId, box: Uint8Array): string | null => {
+  /** Null where it was sealed for the other of the two readers, or the key is gone. */
+  const attempt = (open: () => string): string | null => {
     try {
-      return keys.openFor(account, "trail", box);
+      return open();
     } catch {
-      // Sealed for the operator, or the account's key is gone.
       return null;
     }
+  };
+  type Open = (row: { readonly at: number }, box: Uint8Array) => string;
+  const lines = async (account: AccountId, page: TrailPage, open: Open): Promise<TrailLine[]> => {
+    const rows = await db
+      .selectFrom("trail")
+      .select(["id", "at", "actors", "token_id", "action", "resource", "outcome", "reason", "count", "sealed"])
+      .where("account_id", "=", account)
+      .orderBy("at", "desc")
+      .orderBy("id")
+      .limit(page.limit)
+      .offset(page.offset)
+      .execute();
+    return rows.map(({ actors, token_id, sealed, ...row }) => ({
+      ...row,
+      actors: JSON.parse(actors) as string[],
+      token: token_id,
+      text: sealed && attempt(() => open(row, sealed)),
+    }));
   };
   return {
     append: async (tx, entry) => {
@@ -79,22 +101,7 @@ export function openTrail(db: Kysely<Schema>, keys: Keys): Trail {
         })
         .execute();
     },
-    read: async (account, page) => {
-      const rows = await db
-        .selectFrom("trail")
-        .select(["id", "at", "actors", "token_id", "action", "resource", "outcome", "reason", "count", "sealed"])
-        .where("account_id", "=", account)
-        .orderBy("at", "desc")
-        .orderBy("id")
-        .limit(page.limit)
-        .offset(page.offset)
-        .execute();
-      return rows.map(({ actors, token_id, sealed, ...row }) => ({
-        ...row,
-        actors: JSON.parse(actors) as string[],
-        token: token_id,
-        text: sealed && opened(account, sealed),
-      }));
-    },
+    read: (account, page) => lines(account, page, (_row, box) => keys.openFor(account, "trail", box)),
+    readForOperator: (account, page) => lines(account, page, ({ at }, box) => keys.openForOperator(at, box)),
   };
 }

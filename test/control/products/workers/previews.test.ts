@@ -29,7 +29,12 @@ async function open(bench: Bench, edgeUrl?: string) {
   const client = await shop.client();
   const first = (await deploy(client, "app", {}, [hello("one")])).result.deployment_id as string;
   await route(client, { enabled: true });
-  const control = createCapsuleControl({ store: bench.store, composer: shop.composer, products: shop.products });
+  const control = createCapsuleControl({
+    store: bench.store,
+    composer: shop.composer,
+    products: shop.products,
+    bans: () => Promise.resolve([]),
+  });
   const labelOf = (which: string | null, script = "app"): string =>
     `${which === null ? "" : `${which.slice(0, 36).replace(/-.{4}-4.*/, "")}--`}${script}--${client.account.subdomain}`;
   return { shop, client, first, control, labelOf };
