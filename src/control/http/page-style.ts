@@ -77,20 +77,22 @@ time { white-space: nowrap; }
 .tabs { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; margin: 0 0 1.1rem; padding: 0 0 .5rem; border-bottom: 1px solid var(--line); }
 .tabs a { text-decoration: none; font-weight: 550; padding: .35rem 0; }
 .tabs a[aria-current] { color: var(--ink); box-shadow: 0 2px 0 var(--accent); }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem 1.25rem; margin: 0 0 .9rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .75rem 1.25rem; margin: 0 0 .9rem; }
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; }
+.facts time { white-space: normal; }
 .facts meter, .caps meter { display: block; width: 100%; height: .7rem; }
-.caps { list-style: none; padding: 0; margin: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .3rem 1rem; font-size: .9rem; }
+.caps { list-style: none; padding: 0; margin: 0 0 .9rem; display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .3rem 1rem; font-size: .9rem; }
 .caps li { margin: 0; font-variant-numeric: tabular-nums; }
 .pill { display: inline-block; padding: 0 .55rem; border-radius: 1rem; background: var(--tint); font-size: .85rem; font-weight: 550; white-space: nowrap; }
 .pill.bad { background: var(--bad-tint); color: var(--bad); }
 .pill.warn { background: var(--warn-tint); color: var(--warn); }
 .find { display: flex; flex-wrap: wrap; gap: .6rem .9rem; align-items: flex-end; margin: 0 0 1rem; }
-.find label { margin: 0; flex: 1 1 9rem; max-width: 22rem; }
-.scroll { overflow-x: auto; margin: 0 0 .9rem; }
-.table { width: 100%; border-collapse: collapse; font-size: .93rem; }
+.find label { margin: 0; flex: 1 1 11rem; max-width: 22rem; }
+.find input, .find select { height: 2.9rem; }
+form + details, details + details, details + form { margin-top: .9rem; }
+.table { width: 100%; border-collapse: collapse; font-size: .93rem; margin: 0 0 .9rem; }
 .table th { text-align: left; color: var(--quiet); font-weight: 550; }
-.table th, .table td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+.table th, .table td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; min-width: 4.5rem; }
 .table tr:last-child td { border-bottom: 0; }
 .table .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 @media (min-width: 64rem) {
@@ -103,6 +105,7 @@ time { white-space: nowrap; }
   .stack tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
   .stack td { display: block; border: 0; padding: .1rem 0; text-align: left; }
   .stack td.n { text-align: left; }
+  .stack td.none { display: none; }
   .stack td[data-of]::before { content: attr(data-of) ": "; color: var(--quiet); }
 }
 `;

@@ -135,6 +135,35 @@ function use({ dossier, nowMs }: DossierView): Html {
   </section>`;
 }
 
+/** Such as `address: 203.0.113.9` or `hosts: a.example, b.example`; what is not of that form as it is. */
+function unsealed(text: string | null): string {
+  if (text === null) return "";
+  try {
+    const facts = Object.entries(JSON.parse(text) as Record<string, unknown>);
+    return facts.map(([name, value]) => `${name}: ${Array.isArray(value) ? value.join(", ") : String(value)}`).join("; ");
+  } catch {
+    return text;
+  }
+}
+
+/** A cell that a phone leaves out where there is nothing to say. */
+const cell = (of: string, text: string): Html => html`<td class="${text === "" ? "none" : ""}" data-of="${of}"><bdi>${text}</bdi></td>`;
+
+const trailRow = (line: TrailLine): Html =>
+  html`<tr>
+    <td>${moment(line.at)}</td>
+    <td>
+      <code>${plainText(line.action, 60)}</code>
+      ${line.outcome !== "done" && html`<span class="pill ${line.outcome === "refused" ? "bad" : "warn"}">${line.outcome}</span>`}<br /><bdi
+        class="quiet"
+        >${plainText(line.resource, 120)}</bdi
+      >
+    </td>
+    ${cell("By", line.actors.map((actor) => plainText(actor, 60)).join(", "))} ${cell("Why", plainText(line.reason ?? "", 300))}
+    <td class="n ${line.count === 1 ? "none" : ""}" data-of="Times">${line.count.toLocaleString("en-US")}</td>
+    ${cell("Sealed for you", plainText(unsealed(line.text), 600))}
+  </tr>`;
+
 function trailTable(lines: readonly TrailLine[]): Html {
   return html`<table class="table stack">
     <thead>
@@ -148,22 +177,7 @@ function trailTable(lines: readonly TrailLine[]): Html {
       </tr>
     </thead>
     <tbody>
-      ${lines.map(
-        (line) =>
-          html`<tr>
-            <td>${moment(line.at)}</td>
-            <td>
-              <code>${plainText(line.action, 60)}</code>
-              ${line.outcome !== "done" && html`<span class="pill ${line.outcome === "refused" ? "bad" : "warn"}">${line.outcome}</span>`}<br /><bdi
-                >${plainText(line.resource, 120)}</bdi
-              >
-            </td>
-            <td data-of="By">${line.actors.map((actor) => plainText(actor, 60)).join(", ") || "nobody"}</td>
-            <td data-of="Why"><bdi>${plainText(line.reason ?? "", 300)}</bdi></td>
-            <td class="n" data-of="Times">${line.count}</td>
-            <td data-of="Sealed for you"><bdi>${plainText(line.text ?? "", 600)}</bdi></td>
-          </tr>`,
-      )}
+      ${lines.map(trailRow)}
     </tbody>
   </table>`;
 }

@@ -68,7 +68,7 @@ function door({ admission, price }: Overview): Html {
     }`;
 }
 
-function line({ account, load, caps, refusals, reports }: AccountLine, nowMs: number): Html {
+function line({ account, load, caps, refusals, reports }: AccountLine, { reports: taken, nowMs }: OverviewView): Html {
   return html`<li>
     <div class="line">
       <div>
@@ -80,7 +80,7 @@ function line({ account, load, caps, refusals, reports }: AccountLine, nowMs: nu
       <dl class="facts">
         ${fact("CPU", cpuOf(load?.cpuMsPerMinute ?? 0))} ${fact("Memory", bytesInWords(load?.pssBytes ?? 0))}
         ${fact("Refusals", refusals > 0 ? html`<strong>${count(refusals)}</strong>` : "0")}
-        ${fact("Reports", reports > 0 ? html`<strong>${count(reports)}</strong>` : "0")}
+        ${taken && fact("Reports", reports > 0 ? html`<strong>${count(reports)}</strong>` : "0")}
       </dl>
       ${capList(caps)}
     </div>
@@ -116,7 +116,8 @@ export type OverviewView = {
   readonly nowMs: number;
 };
 
-export function overviewBody({ overview, question, seen, reports, nowMs }: OverviewView): Html {
+export function overviewBody(view: OverviewView): Html {
+  const { overview, question, seen, reports } = view;
   const { temporary, claimed, ending } = overview.accounts.byState;
   const { sort, filter, search, limit, offset } = question;
   return html`<h1>Operations</h1>
@@ -143,7 +144,7 @@ export function overviewBody({ overview, question, seen, reports, nowMs }: Overv
         seen.lines.length === 0
           ? html`<p>None.</p>`
           : html`<ul class="things">
-              ${seen.lines.map((one) => line(one, nowMs))}
+              ${seen.lines.map((one) => line(one, view))}
             </ul>`
       }
       ${pager("/operations", { sort, filter, search }, { offset, limit, total: seen.total })}
