@@ -89,7 +89,7 @@ time { white-space: nowrap; }
 .find { display: flex; flex-wrap: wrap; gap: .6rem .9rem; align-items: flex-end; margin: 0 0 1rem; }
 .find label { margin: 0; flex: 1 1 11rem; max-width: 22rem; }
 .find input, .find select { height: 2.9rem; }
-form + details, details + details, details + form { margin-top: .9rem; }
+form + p, form + details, details + details, details + form { margin-top: .9rem; }
 .table { width: 100%; border-collapse: collapse; font-size: .93rem; margin: 0 0 .9rem; }
 .table th { text-align: left; color: var(--quiet); font-weight: 550; }
 .table th, .table td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; min-width: 4.5rem; }

@@ -156,7 +156,7 @@ const trailRow = (line: TrailLine): Html =>
       <code>${plainText(line.action, 60)}</code>
       ${line.outcome !== "done" && html`<span class="pill ${line.outcome === "refused" ? "bad" : "warn"}">${line.outcome}</span>`}<br /><bdi
         class="quiet"
-        >${plainText(line.resource, 120)}</bdi
+        >${line.resource.startsWith("account/") ? "" : plainText(line.resource, 120)}</bdi
       >
     </td>
     ${cell("By", line.actors.map((actor) => plainText(actor, 60)).join(", "))} ${cell("Why", plainText(line.reason ?? "", 300))}

@@ -1,6 +1,7 @@
 // All accounts as an operator looks at them: the rows, and beside them what host says of each one's load. The heavy ones
 // come first by what host told this moment; everything else follows by age. Nothing here writes.
 import { sql, type SelectQueryBuilder } from "kysely";
+import { CAPS } from "../../capsule/caps.ts";
 import type { AccountLoad, CapsuleHost } from "../../capsule/messages.ts";
 import type { CapsuleLimits } from "../../capsule/spec.ts";
 import type { AccountId, Subdomain } from "../../kernel/ids.ts";
@@ -97,6 +98,8 @@ function matching({ db, clock }: Store, { filter, search }: Pick<Question, "filt
   return rows.where("subdomain", "like", `${name}%` as Subdomain);
 }
 
+const TOLD_BY_WINDOW = CAPS.map((cap) => `caps:${cap}`);
+
 /** Entries that say "refused", without those of caps, which the window tells. */
 async function refusedLately({ db, clock }: Store, accounts?: readonly AccountId[]): Promise<Map<AccountId, number>> {
   let rows = db
@@ -105,7 +108,7 @@ async function refusedLately({ db, clock }: Store, accounts?: readonly AccountId
     .where("outcome", "=", "refused")
     .where("at", ">", clock.now() - RECENT_MS)
     .where("account_id", "is not", null)
-    .where("action", "not like", "caps:%");
+    .where("action", "not in", TOLD_BY_WINDOW);
   if (accounts) rows = rows.where("account_id", "in", [...accounts]);
   const found = await rows.groupBy("account_id").orderBy("refused", "desc").limit(MOST_RANKED).execute();
   return new Map(found.flatMap(({ account_id, refused }) => (account_id === null ? [] : [[account_id, Number(refused)] as const])));

@@ -154,6 +154,9 @@ test("callers from it get nothing from the API nor a page, and are told how to o
   assert.equal((await ops.visit("/operations", { address: BAD })).status, 200, "an operator who is signed in is never locked out");
   assert.equal((await ops.call("GET", "/operator/overview", { bearer, address: BAD })).status, 200);
   assert.equal((await ops.call("GET", "/accounts", { bearer: token, address: GOOD })).status, 200);
+  const opening = (remoteAddress: string) =>
+    ops.control.upgrades.wants({ url: "/client/v4/tails/x", headers: { upgrade: "websocket" }, socket: { remoteAddress } } as never);
+  assert.deepEqual([opening(GOOD), opening(BAD)], [true, false], "nor a tail");
   ops.clock.advance(60_000);
   assert.equal((await ops.call("GET", "/accounts", { bearer: token, address: BAD })).status, 200, "it ends by the clock");
   const again = await add(ops, bearer, { range: "203.0.113.9" });

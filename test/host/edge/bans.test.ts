@@ -1,13 +1,17 @@
 // Whom the edge refuses by the operator's word: at the front door and at no other, by the forwarded address behind a proxy.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { BanList, type Ban } from "../../../src/capsule/bans.ts";
 import { followBans } from "../../../src/host/edge/bans.ts";
+import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { awaitUntil } from "../../fixtures/await-until.ts";
 import { testClock } from "../../fixtures/databases.ts";
 import { ScriptedControl } from "../../fixtures/capsules.ts";
-import { ask, fakeCapsules, runEdge } from "./running-edge.ts";
+import { ask, DOMAIN, fakeCapsules, runEdge } from "./running-edge.ts";
 
 const FOREVER = (range: string): Ban => ({ range, untilMs: null });
 const log = createLog("test", "silent");
@@ -66,4 +70,18 @@ test("while control is away the last list holds, and what expires in it expires"
   assert.ok(bans.refuses("192.0.2.1") && bans.refuses("198.51.100.1"));
   clock.advance(60_000);
   assert.ok(bans.refuses("192.0.2.1") && !bans.refuses("198.51.100.1"));
+});
+
+test("a Worker that calls another is no caller from outside", async () => {
+  const capsules = fakeCapsules("/nowhere.sock");
+  capsules.answers.set("hello--quiet-otter-x7k2p", () => ({ kind: "none" }));
+  await using running = await runEdge(capsules, { refuses: () => true });
+  const account = newAccountId();
+  const inner = createServer((incoming, outgoing) => running.edge.inner.request(account, incoming, outgoing)).listen(0, "127.0.0.1");
+  await once(inner, "listening");
+  const { port } = inner.address() as AddressInfo;
+  assert.equal((await ask(running.port, "/")).status, 403);
+  const through = await ask(port, `http://hello--quiet-otter-x7k2p.${DOMAIN}/`);
+  assert.equal(through.status, 404, "it is passed on, and no Worker answers there");
+  inner.close();
 });
