@@ -208,7 +208,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
       people,
       admission: admission.stats,
       limitsOf,
-      boundsOf: limitsByState(options.limits, options.egressPortsClaimed),
+      boundsOf: capsuleLimits(options),
       urlOf,
       reportDesk: null,
     }),
