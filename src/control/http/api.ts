@@ -150,7 +150,7 @@ export function createApi(options: ApiOptions): Hono<Env> {
     const error =
       methods.length > 0
         ? new PlatformError("method_not_allowed", { message: `${context.req.method} is not allowed here; ${methods.join(", ")} is.` })
-        : new PlatformError("route_not_found", { message: `There is no ${context.req.method} ${path}.` });
+        : new PlatformError("route_not_found", { message: `There is no ${context.req.method} ${path.slice(0, 200)}.` });
     const response = render(error, context, "-", options);
     if (methods.length > 0) response.headers.set("allow", [...new Set(methods)].join(", "));
     return response;

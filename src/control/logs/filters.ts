@@ -5,6 +5,7 @@ import { z } from "zod";
 import { outcome, type TailQuery } from "../../capsule/logs.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { AccountId } from "../../kernel/ids.ts";
+import { WORDING } from "../http/body.ts";
 
 const LIST_MAX = 50;
 const TEXT_MAX = 500;
@@ -37,7 +38,7 @@ const refuse = (message: string): never => {
 };
 
 function read<N extends Name>(name: N, value: unknown, place: string): z.output<(typeof SHAPES)[N]> {
-  const parsed = SHAPES[name].safeParse(value);
+  const parsed = SHAPES[name].safeParse(value, WORDING);
   if (parsed.success) return parsed.data as z.output<(typeof SHAPES)[N]>;
   const issue = parsed.error.issues[0];
   return refuse(`${[place, name, ...(issue?.path ?? []).map(String)].join(".")}: ${issue?.message ?? "not valid"}.`);

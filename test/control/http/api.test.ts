@@ -26,6 +26,9 @@ function assertRefused(
 test("paths and methods that are not there are told apart", () =>
   house(async ({ call, control }) => {
     assertRefused(await call("GET", "/zones"), "route_not_found");
+    const long = await call("GET", `/zones/${"x".repeat(5000)}`);
+    assertRefused(long, "route_not_found");
+    assert.ok((long.errors[0]?.message.length ?? Infinity) < 500, "a long path is not repeated whole");
     assertRefused(await call("PUT", "/accounts"), "method_not_allowed");
     const allowed = await control.app.request(
       "http://localhost:8787/client/v4/accounts",
