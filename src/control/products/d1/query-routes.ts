@@ -46,7 +46,14 @@ export function queryRoutes(context: ProductContext, databases: Databases, keepe
     using room = memory.open(account);
     const statements = await readBody(call.request, queryBody, QUERY_MAX_BYTES, room);
     const messages = appliesMigration(statements) ? [await remember(call, id)] : [];
-    const result = await context.outside(principal, "d1:query", `d1/${id}`, () => databases.query(account, id, statements, raw));
+    // It may have been deleted meanwhile; a database of that id would be made anew, and belong to nobody.
+    if (messages.length > 0) await databaseOf(context, call);
+    const asked = context.outside(principal, "d1:query", `d1/${id}`, () => databases.query(account, id, statements, raw));
+    const result = await asked.catch(async (error: unknown) => {
+      // Nor does the process know a database that is deleted while it is asked.
+      await databaseOf(context, call);
+      throw error;
+    });
     // An answer that broke off must not look like a whole one.
     result.once("error", call.hangUp);
     const body = Readable.toWeb(Readable.from(enveloped(result, messages)));

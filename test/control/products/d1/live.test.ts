@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { objectId } from "../../../../src/capsule/object-id.ts";
 import { openHouse, type House } from "../../../fixtures/house.ts";
 import { ESM, upload } from "../../../fixtures/products.ts";
+import { tenantOfHouse } from "../../../fixtures/tenant.ts";
 import { temporaryDirectory, type TemporaryDirectory } from "../../../fixtures/temporary-directory.ts";
 
 type Result = { readonly results: Record<string, unknown>[]; readonly success: boolean; readonly meta: Record<string, unknown> };
@@ -304,6 +305,24 @@ describe("A D1 database", () => {
     ]);
     assert.doesNotMatch(await exportOf(id, { no_schema: true, tables: ["i"] }), /create table/i);
     assert.equal((await api("DELETE", "/d1/database/copy")).status, 200);
+  });
+
+  test("that is deleted while a migration waits for its bookmark is said to be gone", async () => {
+    const tenant = await tenantOfHouse(house);
+    const at = `/accounts/${tenant.id}/d1/database`;
+    const sql = `CREATE TABLE "d1_migrations" (name TEXT); INSERT INTO "d1_migrations" (name) VALUES ('0001_first.sql');`;
+    let gone = 0;
+    for (let round = 0; round < 6; round++) {
+      const { uuid } = (await tenant.call<Database>("POST", at, JSON.stringify({ name: "short" }))).result;
+      const applied = tenant.call("POST", `${at}/${uuid}/query`, JSON.stringify({ sql }));
+      const deleted = tenant.call("DELETE", `${at}/${uuid}`);
+      const { status, code, message } = await applied;
+      assert.equal((await deleted).status, 200);
+      // Unless it was applied before.
+      if (status !== 200) assert.deepEqual([status, code], [404, 7404], message);
+      gone += Number(status === 404);
+    }
+    assert.ok(gone > 0, "some were deleted first");
   });
 
   test("goes back to a bookmark, and forward again, under the Workers that use it", async () => {
