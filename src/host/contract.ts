@@ -159,13 +159,16 @@ export type LaunchRequest = {
   readonly uid: number;
   /** The capsule's directory on the host: `assets/` appears read-only, `state/` writable, nothing else of it. Null: a scratch run with neither. */
   readonly directory: string | null;
-  /** Directory for the capsule's unix sockets on the host; writable for the process. Null: none. */
+  /** Directory for the capsule's unix sockets on the host; writable for the process while it starts. Null: none. */
   readonly socketDirectory: string | null;
   /** Arguments after the program, for workerd such as ["serve", "--experimental", "--binary", "-"]. */
   readonly args: readonly string[];
   /** Written to the process's standard input, then closed; no secret touches the disk. Null: it waits for `feed`. */
   readonly stdin: Uint8Array | null;
-  readonly limits: Pick<CapsuleLimits, "memoryBytes" | "cpuWeight" | "maxProcesses">;
+  readonly limits: Pick<CapsuleLimits, "memoryBytes" | "cpuWeight" | "maxProcesses"> & {
+    /** Of one file. Absent: little, for what keeps nothing. */
+    readonly maxFileBytes?: number;
+  };
   /** Whether standard output is collected (trials) or thrown away. */
   readonly collectStdout: boolean;
 };

@@ -61,15 +61,26 @@ const run = promisify(execFile);
 /**
  * Removes a directory that a process wrote into, following no link. Node names every entry by its whole path, so a
  * process that has been taken over could nest directories past the longest path and stay: the system's `rm` goes from
- * directory to directory instead.
+ * directory to directory instead. Nor can it stay by closing a directory to its own user, where that is ours too.
  */
 export async function eraseTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true, maxRetries: 3 });
   } catch (error) {
-    if (codeOf(error) !== "ENAMETOOLONG") throw error;
+    if (!isHoldout(error)) throw error;
+    await openDirectories(path);
     await run("/bin/rm", ["-rf", "--", path], { env: {} });
   }
+}
+
+/** Failures that a hostile tree can cause: too deep, closed, or grown meanwhile. */
+const HOLDOUTS: ReadonlySet<string | undefined> = new Set(["ENAMETOOLONG", "EACCES", "EPERM", "ENOTEMPTY"]);
+export const isHoldout = (error: unknown): boolean => HOLDOUTS.has(codeOf(error));
+
+/** Opens every directory at and below the path to its owner before it is entered, as far as that is ours to do. */
+export async function openDirectories(path: string): Promise<void> {
+  const words = [path, "-type", "d", "!", "-perm", "-700", "-execdir", "chmod", "u+rwx", "{}", ";"];
+  await run("/usr/bin/find", words, { env: { PATH: "/usr/bin:/bin" } }).catch(() => {});
 }
 
 /** Opens a file for reading, refusing a link in its place. */

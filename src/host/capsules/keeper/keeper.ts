@@ -18,7 +18,8 @@ export const NEEDS_REST: ReadonlySet<Kind> = new Set<Kind>(["sweep", "d1-restore
 const MB = 1024 * 1024;
 const QUICK_MS = 20_000;
 const LONG_MS = 300_000;
-const LIMITS = { memoryBytes: 256 * MB, cpuWeight: 50, maxProcesses: 32 };
+/** A backup or an import is as large as what it is of. */
+const LIMITS = { memoryBytes: 256 * MB, cpuWeight: 50, maxProcesses: 32, maxFileBytes: 2048 * MB };
 const HEADER_BYTES = 8192;
 const JSON_BYTES = 2 * MB;
 /** Text of a database of 1 GB in its wordiest form. */

@@ -9,6 +9,7 @@ import { NO_GROUPS, openGroups, type Groups } from "./cgroups.ts";
 import { KEEPER_SCRIPT, makeKeeperProgram, NODE_FLAGS } from "./keeper-program.ts";
 import { stage } from "./mounts.ts";
 import { findProgram, plainPrefix } from "./plain.ts";
+import { countedInside } from "./process-count.ts";
 import { Unfit } from "./probe.ts";
 import { seccompArchitecture, seccompFilter } from "./seccomp.ts";
 
@@ -64,7 +65,8 @@ export async function prepare(rung: Rung, site: Site, grouped: boolean): Promise
   demand(rung);
   const ownUsers = rung === "bubblewrap-root" || rung === "root";
   const wrapped = rung === "bubblewrap-root" || rung === "bubblewrap-user";
-  const groups = grouped ? openGroups(groupName(site.runDirectory)) : NO_GROUPS;
+  const opened = grouped ? openGroups(groupName(site.runDirectory)) : NO_GROUPS;
+  const groups = rung === "bubblewrap-user" ? countedInside(opened) : opened;
   const own = { workerd: site.workerd, node: process.execPath, accounts: site.accountsDirectory };
   const [staged, keeper] = await Promise.all([ownUsers ? stage(site.runDirectory, own) : own, makeKeeperProgram(site.runDirectory)]);
   const reachable = (directory: string): string => {

@@ -4,8 +4,12 @@ import type { LaunchRequest } from "../../contract.ts";
 
 /** workerd ends when it cannot accept: well above what the supervisor lets in (BOUNDS.maxInFlight), spare connections and the egress take. */
 const OPEN_FILES = 4096;
-/** In the shell's blocks of 512 bytes: 2 GiB, for one file. */
-const FILE_BLOCKS = 4 * 1024 * 1024;
+/** In bytes, for what keeps nothing, and at least: workerd starts with 100 KB. */
+const SMALL_FILE_BYTES = 1024 * 1024;
+/** The unit of the shell's `ulimit -f`. */
+const BLOCK_BYTES = 512;
+/** The usual one, wherever this process has more: a thread of ours needs no larger one. */
+const STACK_KB = 8192;
 /** What workerd reserves beyond the tenant's memory before it starts: measured, it needs 600 MB to start at all. */
 const OWN_DATA_KB = 640_000;
 /** Behind a memory group the data limit only stops what the group would kill anyway. */
@@ -26,13 +30,14 @@ function processOption(): "-u" | "-p" {
 /** Shell words that set the limits of one launch. RLIMIT_CPU is not among them: it counts over the whole life of a process. */
 export function limitWords(): LimitWords {
   const processes = processOption();
-  return ({ memoryBytes, maxProcesses }, { memoryGroup, ownUser }) => {
+  return ({ memoryBytes, maxProcesses, maxFileBytes = 0 }, { memoryGroup, ownUser }) => {
     const dataKb = OWN_DATA_KB + Math.ceil(memoryBytes / 1024);
     return [
       "umask 077",
       "ulimit -c 0",
       `ulimit -n ${OPEN_FILES}`,
-      `ulimit -f ${FILE_BLOCKS}`,
+      `ulimit -s ${STACK_KB}`,
+      `ulimit -f ${Math.floor(Math.max(SMALL_FILE_BYTES, maxFileBytes) / BLOCK_BYTES)}`,
       `ulimit -d ${memoryGroup ? Math.max(BACKSTOP_DATA_KB, dataKb) : dataKb}`,
       // Counted per user of the machine: fair only where the user is the capsule's own. Two more for the wrapper.
       ...(ownUser ? [`ulimit ${processes} ${maxProcesses + 2}`] : []),

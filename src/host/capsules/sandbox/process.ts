@@ -218,8 +218,10 @@ function follow(
     lastCpuMs = Math.max(lastCpuMs, groups.cpuMs() ?? 0);
     const outOfMemory = groups.outOfMemory() || looksOutOfMemory(outcome, said.stderr(), killed);
     plan.onLife(inner, false);
-    // Nobody waits for that: it has its turn among the launches of others.
-    void groups.remove();
+    // What a process that was taken over has forked dies with its process space; where it has none, it dies with its
+    // groups, before its files are erased and its user is another's. Else nobody waits: it has its turn among others' launches.
+    const removed = groups.remove();
+    if (!plan.wrapped) await removed;
     return { ...outcome, outOfMemory };
   };
   const exited = bury();

@@ -41,6 +41,8 @@ function shortcomings(rung: Rung, { controllers }: Groups): string[] {
   }
   if (!controllers.has("cpu"))
     lacking.push(`${rung}: CPU groups are not writable here, so busy capsules are not weighed against quiet ones`);
+  if (!controllers.has("pids") && (rung === "bubblewrap-user" || rung === "none"))
+    lacking.push(`${rung}: nothing here counts a capsule's processes (systemd: Delegate=yes, or Linux 5.14 and prlimit)`);
   return lacking;
 }
 

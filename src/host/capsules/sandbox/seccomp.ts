@@ -139,7 +139,8 @@ function rules(program: Assembler, number: (name: string) => number, families: r
   program.label("prlimit64 passes");
   program.end(ALLOW);
   program.label("after prlimit64");
-  ruleOneOf(program, "socket", number("socket"), 0, families, EAFNOSUPPORT);
+  // A pair of another family would have the kernel load that family's code.
+  for (const name of ["socket", "socketpair"]) ruleOneOf(program, name, number(name), 0, families, EAFNOSUPPORT);
   ruleOneOf(program, "ioctl", number("ioctl"), 1, IOCTLS, ENOTTY);
   ruleOneOf(program, "prctl", number("prctl"), 0, PRCTLS, EINVAL);
 }

@@ -11,7 +11,7 @@ export const NEEDED = words(`
   accept4 access arch_prctl bind brk clock_gettime clock_nanosleep close connect epoll_create1 epoll_ctl epoll_wait eventfd2 execve exit exit_group
   fchown fcntl fstat fsync ftruncate futex getcwd getdents64 geteuid getpid getrandom getsockopt gettid listen lseek lstat madvise mkdir mkdirat mmap
   mprotect munmap newfstatat openat pkey_alloc poll pread64 pwrite64 read readlink recvfrom rename rseq rt_sigaction rt_sigprocmask rt_sigreturn
-  sched_getaffinity sched_getparam sched_getscheduler sendto set_robust_list set_tid_address shutdown sigaltstack socketpair stat statx uname unlink
+  sched_getaffinity sched_getparam sched_getscheduler sendto set_robust_list set_tid_address shutdown sigaltstack stat statx uname unlink
   unlinkat write writev
 `);
 
@@ -28,7 +28,7 @@ export const KEEPER_MORE = words(`capget chdir chmod fchmodat rmdir`);
 
 /** What the keeper has no use for: it keeps to the two pipes that it was born with. */
 export const KEEPER_LESS: ReadonlySet<string> = new Set(
-  words(`accept accept4 bind connect getpeername listen recvfrom recvmsg sendmsg sendto setsockopt shutdown socketpair`),
+  words(`accept accept4 bind connect getpeername listen recvfrom recvmsg sendmsg sendto setsockopt shutdown`),
 );
 
 /** No honest workerd asks for these: the process dies. Anything not named anywhere answers "not implemented". */

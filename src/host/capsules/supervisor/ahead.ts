@@ -2,14 +2,11 @@
 // One an account, and that account's alone: its user id, its directories, its groups. It has nothing of a tenant's and
 // touches no state until it is taken; unused it is killed after a while, and first of all when there is need.
 import type { AccountId } from "../../../kernel/ids.ts";
-import type { LaunchRequest } from "../../contract.ts";
 import type { Occupant } from "./gates.ts";
-import type { Prepared } from "./run.ts";
-
-type Limits = LaunchRequest["limits"];
+import type { Prepared, RunLimits } from "./run.ts";
 
 export type AheadOptions = {
-  readonly prepare: (account: AccountId, limits: Limits) => Promise<Prepared>;
+  readonly prepare: (account: AccountId, limits: RunLimits) => Promise<Prepared>;
   /** A place among the living processes, if one is free. */
   readonly tryPlace: () => Disposable | null;
   /** How long one waits to be taken. */
@@ -19,14 +16,14 @@ export type AheadOptions = {
 };
 
 class Waiting implements Occupant {
-  readonly limits: Limits;
+  readonly limits: RunLimits;
   readonly #prepared: Promise<Prepared | null>;
   /** Takes it off the list and gives its place back; repeating it is harmless. */
   readonly #leave: () => void;
   #gone: Promise<void> | null = null;
   #taken = false;
 
-  constructor(prepared: Promise<Prepared>, limits: Limits, leave: () => void) {
+  constructor(prepared: Promise<Prepared>, limits: RunLimits, leave: () => void) {
     this.limits = limits;
     this.#leave = leave;
     // Why it did not start is told by the start that somebody waits for.
@@ -68,8 +65,8 @@ class Waiting implements Occupant {
   }
 }
 
-const equal = (a: Limits, b: Limits): boolean =>
-  a.memoryBytes === b.memoryBytes && a.cpuWeight === b.cpuWeight && a.maxProcesses === b.maxProcesses;
+const equal = (a: RunLimits, b: RunLimits): boolean =>
+  a.memoryBytes === b.memoryBytes && a.cpuWeight === b.cpuWeight && a.maxProcesses === b.maxProcesses && a.maxDiskBytes === b.maxDiskBytes;
 
 export class Ahead implements AsyncDisposable {
   readonly #options: AheadOptions;
@@ -83,7 +80,7 @@ export class Ahead implements AsyncDisposable {
   }
 
   /** Starts one for the account, unless it has one or there is no room. */
-  begin(account: AccountId, limits: Limits): void {
+  begin(account: AccountId, limits: RunLimits): void {
     if (this.#over || this.#waiting.has(account) || this.#preparing >= this.#options.maxPreparing) return;
     const place = this.#options.tryPlace();
     if (place === null) return;
@@ -96,7 +93,7 @@ export class Ahead implements AsyncDisposable {
     this.#waiting.set(account, waiting);
   }
 
-  #prepare(account: AccountId, limits: Limits): Promise<Prepared> {
+  #prepare(account: AccountId, limits: RunLimits): Promise<Prepared> {
     const prepared = this.#options.prepare(account, limits);
     this.#preparing++;
     const up = (): void => void this.#preparing--;
@@ -114,7 +111,7 @@ export class Ahead implements AsyncDisposable {
   }
 
   /** The account's, if one waits under these very limits; any other is gone then. */
-  async take(account: AccountId, limits: Limits): Promise<Prepared | null> {
+  async take(account: AccountId, limits: RunLimits): Promise<Prepared | null> {
     const waiting = this.#waiting.get(account);
     if (waiting === undefined) return null;
     if (equal(waiting.limits, limits)) return waiting.take();

@@ -1,8 +1,8 @@
-// The socket directories of one process: it makes its sockets in `s…/`, the only place that it can write, and the host
-// moves them to `h…/`, where no process can put anything else in their place, before it connects. No two processes share
-// them: the next one of an account may wait in its own while the one before still serves.
+// The socket directories of one process: it makes its sockets in `s…/`, and the host moves them to `h…/`, where no process
+// can put anything else in their place, before it connects; from then on `s…/`, which is no part of the account's disk, is
+// closed to its writing. No two processes share them: the next one of an account may wait while the one before still serves.
 import { chmodSync, chownSync, mkdirSync } from "node:fs";
-import { lstat, rename } from "node:fs/promises";
+import { chmod, lchown, lstat, rename } from "node:fs/promises";
 import { request, type Agent } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -62,6 +62,15 @@ async function moved(directories: SocketDirectories, name: string): Promise<bool
   return true;
 }
 
+/** Where the process's user is its own it can only pass through to its egress any more: it would fill what no account's limit counts. */
+async function seal({ process: directory }: SocketDirectories): Promise<void> {
+  const { uid, gid } = await lstat(directory);
+  const own = process.getuid?.() ?? uid;
+  if (uid === own) return;
+  await chmod(directory, 0o710);
+  await lchown(directory, own, gid);
+}
+
 /**
  * Asks the process's control socket for a sign of life. What answers may be a process that has been taken over:
  * the whole answer has to be here within `timeoutMs`, since an idle time-out would start anew with every byte.
@@ -97,4 +106,5 @@ export async function takeSockets(directories: SocketDirectories, names: readonl
     // Bound is not yet listening, and listening is not yet running.
     while (!(await ping(join(directories.host, name), 1_000))) await sleep(1, undefined, { signal });
   }
+  await seal(directories);
 }

@@ -24,9 +24,9 @@ export type Essentials = {
 };
 
 function processDigest(spec: CapsuleSpec): string {
-  const { memoryBytes, cpuWeight, maxProcesses, maxInnerRequests } = spec.limits;
+  const { memoryBytes, cpuWeight, maxProcesses, maxDiskBytes, maxInnerRequests } = spec.limits;
   const made = {
-    limits: { memoryBytes, cpuWeight, maxProcesses, maxInnerRequests },
+    limits: { memoryBytes, cpuWeight, maxProcesses, maxDiskBytes, maxInnerRequests },
     units: spec.units.map((unit) => ({
       id: unit.id,
       services: unit.services,

@@ -3,11 +3,11 @@
 import { Agent } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { CapsuleSpec } from "../../../capsule/spec.ts";
+import type { CapsuleLimits, CapsuleSpec } from "../../../capsule/spec.ts";
 import type { Clock } from "../../../kernel/clock.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
-import type { EgressFactory, Exit, Journal, LaunchRequest, Lease, Listening, Mouth, Origin, Sandbox, Sandboxed } from "../../contract.ts";
+import type { EgressFactory, Exit, Journal, Lease, Listening, Mouth, Origin, Sandbox, Sandboxed } from "../../contract.ts";
 import { CapsulePool } from "../../edge/pool.ts";
 import { newFileMark } from "../../file-mark.ts";
 import { CONTROL_SOCKET, EGRESS_SOCKET, ingressSockets, serveConfig } from "../workerd/config.ts";
@@ -209,6 +209,12 @@ export class Run {
   }
 }
 
+/** What of an account's limits is fixed when its process starts. */
+export type RunLimits = Pick<CapsuleLimits, "memoryBytes" | "cpuWeight" | "maxProcesses" | "maxDiskBytes">;
+
+/** No single file takes more than this part of an account's disk: a write that outruns every measurement ends there. */
+const FILE_SHARE = 2;
+
 /** A process that waits for its configuration, and its directories. */
 export type Prepared = {
   readonly account: AccountId;
@@ -229,18 +235,18 @@ let lives = 0;
  * Makes the directories of a process and starts it; it waits for its configuration and touches no state before.
  * @param uid user id of the account's processes on rungs that give each its own
  */
-export function prepareRun(parts: RunParts, account: AccountId, uid: number, limits: LaunchRequest["limits"]): Prepared {
+export function prepareRun(parts: RunParts, account: AccountId, uid: number, limits: RunLimits): Prepared {
   const directories = socketDirectories(parts.runDirectory, account, (lives += 1).toString(36));
   const ownUsers = parts.sandbox.rung === "bubblewrap-root" || parts.sandbox.rung === "root";
   makeSocketDirectories(directories, uid, ownUsers);
-  const { memoryBytes, cpuWeight, maxProcesses } = limits;
+  const { memoryBytes, cpuWeight, maxProcesses, maxDiskBytes } = limits;
   const process = parts.sandbox.launch({
     uid,
     directory: join(parts.accountsDirectory, account),
     socketDirectory: directories.process,
     args: ["serve", "--experimental", "--binary", "-"],
     stdin: null,
-    limits: { memoryBytes, cpuWeight, maxProcesses },
+    limits: { memoryBytes, cpuWeight, maxProcesses, maxFileBytes: Math.floor(maxDiskBytes / FILE_SHARE) },
     collectStdout: false,
   });
   process.catch(() => {});

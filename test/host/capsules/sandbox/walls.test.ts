@@ -1,17 +1,11 @@
 // What a process in the sandbox could do if it broke out of the engine: a native program stands in for workerd.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import type { Rung } from "../../../../src/host/contract.ts";
-import { bubblewrapMissing } from "../../../../src/host/capsules/sandbox/bubblewrap.ts";
-import { prepare, type Form } from "../../../../src/host/capsules/sandbox/forms.ts";
-import { launcher } from "../../../../src/host/capsules/sandbox/launch.ts";
-import { unstage } from "../../../../src/host/capsules/sandbox/mounts.ts";
-import { findProgram } from "../../../../src/host/capsules/sandbox/plain.ts";
-import { sweepGroups } from "../../../../src/host/capsules/sandbox/cgroups.ts";
 import { NUMBERS } from "../../../../src/host/capsules/sandbox/syscalls.ts";
-import { compile, IS_ROOT, LIMITS, run, Site } from "./site.ts";
+import { native as nativeOf } from "./native.ts";
+import { IS_ROOT, LIMITS, run, Site } from "./site.ts";
 
 const PROGRAM = `
 #define _GNU_SOURCE
@@ -69,79 +63,40 @@ int main(int argc, char **argv) {
   return 0;
 }`;
 
-type Native = AsyncDisposable & { readonly site: Site; readonly form: Form; say(args: readonly string[], name?: string): Promise<Said> };
-type Said = { readonly out: string; readonly code: number | null; readonly signal: string | null; readonly outOfMemory: boolean };
-
 /** The program in place of workerd on a rung, or null when the machine cannot; the test is skipped then. */
-async function native(t: TestContext, rung: Rung): Promise<Native | null> {
-  const bubblewrap = bubblewrapMissing(findProgram("bwrap"));
-  if (process.platform !== "linux" || !IS_ROOT) return (t.skip("needs Linux and root"), null);
-  if (rung.startsWith("bubblewrap") && bubblewrap !== null) return (t.skip(bubblewrap), null);
-  const site = new Site();
-  mkdirSync(join(site.runDirectory, "pids"), { recursive: true, mode: 0o700 });
-  const program = compile(site.accountsDirectory, PROGRAM);
-  if (program === null) {
-    await site[Symbol.asyncDispose]();
-    t.skip("needs a C compiler and a static C library: apt-get install gcc libc6-dev");
-    return null;
-  }
-  const form = await prepare(
-    rung,
-    {
-      runDirectory: site.runDirectory,
-      accountsDirectory: site.accountsDirectory,
-      workerd: program,
-    },
-    true,
-  );
-  const launch = launcher(form, () => {});
-  let count = 0;
-  return {
-    site,
-    form,
-    async say(args, name = `n${(count += 1)}`) {
-      const launched = await launch({ ...site.capsule(name, true), args, stdin: new Uint8Array(), limits: LIMITS, collectStdout: true });
-      const exit = await launched.exited;
-      return { out: launched.stdout() + launched.stderr(), ...exit };
-    },
-    async [Symbol.asyncDispose]() {
-      await unstage(site.runDirectory);
-      await sweepGroups(form.groups.directories, true);
-      await site[Symbol.asyncDispose]();
-    },
-  };
-}
+const native = (t: TestContext, rung: Rung) => nativeOf(t, rung, PROGRAM);
 
 describe("the walls of a capsule", () => {
-  test("its own directory and nothing else: no /proc, no environment, no network, no processes; only state and sockets are writable", async (t) => {
-    await using inside = await native(t, "bubblewrap-root");
-    if (inside === null) return;
-    const { out } = await inside.say(["look"]);
-    const line = (start: string): string[] =>
-      (out.split("\n").find((text) => text.startsWith(start)) ?? "").slice(start.length).trim().split(" ").sort();
-    assert.deepEqual(
-      line("list / ").filter((name) => !name.startsWith("lib")),
-      ["cap", "dev", "etc", "s", "workerd"],
-      out,
-    );
-    assert.deepEqual(line("list /cap "), ["assets", "state"], "code/ never appears");
-    assert.deepEqual(line("list /dev "), ["null", "urandom"]);
-    assert.deepEqual(line("list /etc "), ["ssl"]);
-    assert.deepEqual(line("list /proc "), ["2", "errno"]);
-    assert.deepEqual(
-      out.split("\n").filter((text) => text.startsWith("env ") && !text.startsWith("env PWD=")),
-      [],
-    );
-    const EROFS = "30";
-    for (const path of ["/new", "/cap/new", "/cap/assets/new", "/dev/new"]) assert.deepEqual(line(`write ${path} `), [EROFS], path);
-    for (const path of ["/cap/state/new", "/s/new"]) assert.deepEqual(line(`write ${path} `), ["0"], path);
-    assert.deepEqual(line("assets "), ["0"]);
-    const [EAFNOSUPPORT, EPERM_OR_ENOSYS] = ["97", /^(1|38)$/];
-    assert.deepEqual([line("inet "), line("netlink "), line("unix ")], [[EAFNOSUPPORT], [EAFNOSUPPORT], ["0"]]);
-    assert.match(line("fork ")[0] ?? "", EPERM_OR_ENOSYS);
-    // A descriptor that this process inherited may show, but only as /dev/null.
-    assert.doesNotMatch(out, /fd [3-9]\n/);
-  });
+  for (const rung of ["bubblewrap-root", "bubblewrap-user"] as const)
+    test(`${rung}: its own directory and nothing else: no /proc, no environment, no network, no processes; only state and sockets are writable`, async (t) => {
+      await using inside = await native(t, rung);
+      if (inside === null) return;
+      const { out } = await inside.say(["look"]);
+      const line = (start: string): string[] =>
+        (out.split("\n").find((text) => text.startsWith(start)) ?? "").slice(start.length).trim().split(" ").sort();
+      assert.deepEqual(
+        line("list / ").filter((name) => !name.startsWith("lib")),
+        ["cap", "dev", "etc", "s", "workerd"],
+        out,
+      );
+      assert.deepEqual(line("list /cap "), ["assets", "state"], "code/ never appears");
+      assert.deepEqual(line("list /dev "), ["null", "urandom"]);
+      assert.deepEqual(line("list /etc "), ["ssl"]);
+      assert.deepEqual(line("list /proc "), ["2", "errno"]);
+      assert.deepEqual(
+        out.split("\n").filter((text) => text.startsWith("env ") && !text.startsWith("env PWD=")),
+        [],
+      );
+      const EROFS = "30";
+      for (const path of ["/new", "/cap/new", "/cap/assets/new", "/dev/new"]) assert.deepEqual(line(`write ${path} `), [EROFS], path);
+      for (const path of ["/cap/state/new", "/s/new"]) assert.deepEqual(line(`write ${path} `), ["0"], path);
+      assert.deepEqual(line("assets "), ["0"]);
+      const [EAFNOSUPPORT, EPERM_OR_ENOSYS] = ["97", /^(1|38)$/];
+      assert.deepEqual([line("inet "), line("netlink "), line("unix ")], [[EAFNOSUPPORT], [EAFNOSUPPORT], ["0"]]);
+      assert.match(line("fork ")[0] ?? "", EPERM_OR_ENOSYS);
+      // A descriptor that this process inherited may show, but only as /dev/null.
+      assert.doesNotMatch(out, /fd [3-9]\n/);
+    });
 
   test("a call from the kill list ends the process; a call that nobody named does not exist", async (t) => {
     await using inside = await native(t, "bubblewrap-root");
@@ -168,11 +123,11 @@ describe("the walls of a capsule", () => {
     }
   });
 
-  for (const rung of ["bubblewrap-root", "root"] as const) {
+  for (const rung of ["bubblewrap-root", "bubblewrap-user", "root"] as const) {
     test(`${rung}: a capsule never reads another account's directory, the host's, or the run directory's secrets`, async (t) => {
       await using inside = await native(t, rung);
       if (inside === null) return;
-      const other = inside.site.capsule("other", true);
+      const other = inside.capsule("other");
       const real = ["assets/page", "code/source", "state"].map((path) => join(other.directory, path));
       const bound = ["assets/page", "code/source", "state"].map((path) => join(inside.site.runDirectory, "accounts", "other", path));
       const { out } = await inside.say(["read", ...real, ...bound, other.socketDirectory, join(inside.site.runDirectory, "pids")]);
@@ -186,7 +141,7 @@ describe("the walls of a capsule", () => {
       const { out } = await inside.say(["threads"]);
       const made = Number(/threads (\d+)/.exec(out)?.[1] ?? -1);
       // The group counts the program itself too; where there is none, the wrapper's two are allowed for.
-      const most = inside.form.groups.controllers.has("pids") ? LIMITS.maxProcesses - 1 : LIMITS.maxProcesses + 2;
+      const most = inside.controllers.has("pids") ? LIMITS.maxProcesses - 1 : LIMITS.maxProcesses + 2;
       assert.ok(made > 4 && made <= most, out);
     });
 
@@ -194,7 +149,7 @@ describe("the walls of a capsule", () => {
       await using inside = await native(t, rung);
       if (inside === null) return;
       const end = await inside.say(["eat"]);
-      if (inside.form.groups.controllers.has("memory")) assert.deepEqual([end.signal, end.outOfMemory], ["SIGKILL", true]);
+      if (inside.controllers.has("memory")) assert.deepEqual([end.signal, end.outOfMemory], ["SIGKILL", true]);
       else assert.match(end.out, /refused/);
     });
   }
