@@ -34,6 +34,8 @@ export function limitWords(): LimitWords {
     const dataKb = OWN_DATA_KB + Math.ceil(memoryBytes / 1024);
     return [
       "umask 077",
+      // A write past the largest file fails, and does not end the process.
+      "trap '' XFSZ",
       "ulimit -c 0",
       `ulimit -n ${OPEN_FILES}`,
       `ulimit -s ${STACK_KB}`,
