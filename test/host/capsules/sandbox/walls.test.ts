@@ -1,11 +1,14 @@
 // What a process in the sandbox could do if it broke out of the engine: a native program stands in for workerd.
 import assert from "node:assert/strict";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test, type TestContext } from "node:test";
 import type { Rung } from "../../../../src/host/contract.ts";
 import { NUMBERS } from "../../../../src/host/capsules/sandbox/syscalls.ts";
+import { accountSockets } from "../../../../src/host/capsules/supervisor/doors.ts";
+import { walled } from "../../../fixtures/walled.ts";
 import { native as nativeOf } from "./native.ts";
-import { IS_ROOT, LIMITS, run, Site } from "./site.ts";
+import { HELLO, IS_ROOT, LIMITS, run, Site } from "./site.ts";
 
 const PROGRAM = `
 #define _GNU_SOURCE
@@ -172,5 +175,16 @@ describe("the walls of a capsule", () => {
     const exit = await eater.process.exited;
     assert.equal(exit.outOfMemory, true, JSON.stringify(exit));
     assert.equal(await quiet.ask(), "hello");
+  });
+
+  test("once its sockets are taken it writes nothing beside them: their directory is no part of its account's disk", async (t) => {
+    if (process.platform !== "linux" || !IS_ROOT) return t.skip("needs Linux and root");
+    await using host = await walled(2);
+    const { account, label } = await host.deploy(HELLO);
+    assert.equal((await host.supervisor.open(label)).kind, "lease");
+    const directory = accountSockets(host.site.runDirectory, account);
+    const [own] = readdirSync(directory).filter((name) => name.startsWith("s"));
+    const { uid, gid, mode } = statSync(join(directory, own ?? ""));
+    assert.deepEqual([uid, gid >= 100_000, mode & 0o777], [0, true, 0o710]);
   });
 });
