@@ -9,7 +9,7 @@ import { openHouse, type House } from "../fixtures/house.ts";
 import { startPostgres } from "../fixtures/postgres.ts";
 import { temporaryDirectory } from "../fixtures/temporary-directory.ts";
 import { newTenant, type SendToApi, type Tenant } from "../fixtures/tenant.ts";
-import { BAD_BODIES, BAD_PARAMS } from "./bad-bodies.ts";
+import { BAD_BODIES, BAD_PARAMS, holdsText, UNREAD } from "./bad-bodies.ts";
 
 const WORKER = `export default { fetch() { return new Response("as before"); } };`;
 const HANGS_AFTER_MS = 20_000;
@@ -104,11 +104,14 @@ function tests(open: (t: TestContext | null, stack: AsyncDisposableStack) => Pro
   test("bodies that no honest client sends", async (t) => {
     const within = ready(t);
     if (!within) return;
+    // What is refused before any database sees it is refused alike on both.
+    const bodies =
+      within.control.store.kind === "sqlite" ? BAD_BODIES : BAD_BODIES.filter(({ body, what }) => what === UNREAD || holdsText(body));
     let tenant = await newcomer();
     let rows = await rowsOf(within, tenant.id);
     let revision = await revisionOf(within, tenant.id);
     for (const route of within.control.routes) {
-      for (const { what, body, type, encoding } of BAD_BODIES) {
+      for (const { what, body, type, encoding } of bodies) {
         if (body !== undefined && route.method === "GET") continue;
         const headers = {
           ...bearer(tenant),
@@ -129,6 +132,8 @@ function tests(open: (t: TestContext | null, stack: AsyncDisposableStack) => Pro
         if (lives.status !== 200) tenant = await newcomer();
         rows = await rowsOf(within, tenant.id);
         revision = await revisionOf(within, tenant.id);
+        // Whoever deletes in spite of that reads no body: the other hundred would end as many accounts and say nothing new.
+        if (route.method === "DELETE" && what === UNREAD) break;
       }
     }
   });

@@ -86,10 +86,16 @@ const forms: readonly BadBody[] = [
   { what: "two thousand parts", body: `${`--b\r\n${part("x", "")}\r\n`.repeat(2000)}--b--\r\n`, type: FORM },
 ];
 
+/** Refused by whatever reads a body. */
+export const UNREAD = "no JSON";
+
+/** Whether the body has text in it that databases differ over: a NUL, half a surrogate, marks. */
+export const holdsText = (body: BadBody["body"]): boolean => typeof body === "string" && /\\u0000|\\ud800|\u2028|%00|\0/.test(body);
+
 export const BAD_BODIES: readonly BadBody[] = [
   { what: "no body", body: undefined },
   { what: "an empty body", body: "" },
-  { what: "no JSON", body: "{" },
+  { what: UNREAD, body: "{" },
   { what: "JSON and more", body: "{} {}" },
   ...["null", "[]", '"text"', "42", "true", "{}"].map((body) => ({ what: `the JSON ${body}`, body })),
   ...[null, 1, -1.5, 1e21, "", "x", true, [], [[]], [null], {}, { a: 1 }].map((value) => ({
