@@ -216,6 +216,27 @@ const tokens: readonly ApiAttack[] = [
   },
 ];
 
+/** What is an operator's alone. */
+const operations: readonly ApiAttack[] = [
+  "GET /overview",
+  "GET /accounts?filter=any",
+  "GET /accounts/{{V_ID}}",
+  "POST /accounts/{{V_ID}}/suspend",
+  "POST /accounts/{{V_ID}}/release",
+  "DELETE /accounts/{{V_ID}}",
+  "GET /bans",
+  "POST /bans",
+  "GET /caps",
+].flatMap((call) =>
+  ["{{ME_TOKEN}}", `mfk_${"a".repeat(57)}`].map((token) => ({
+    tries: `${call} of the operator's with ${token.slice(0, 12)}`,
+    call: call.replace(" ", " /operator"),
+    headers: { authorization: `Bearer ${token}` },
+    ...(call.startsWith("POST ") && { body: json({ reason: "x", range: "127.0.0.0/8", confirm: "127.0.0.0/8" }) }),
+    must: /^(401|403|404) /,
+  })),
+);
+
 const wearing: readonly ApiAttack[] = [
   {
     tries: "JSON that is a hundred thousand deep",
@@ -325,4 +346,4 @@ const wearing: readonly ApiAttack[] = [
   },
 ];
 
-export const apiCallers: readonly ApiAttack[] = [...theirs, ...writes, ...ids, ...tokens, ...wearing];
+export const apiCallers: readonly ApiAttack[] = [...theirs, ...writes, ...ids, ...tokens, ...operations, ...wearing];

@@ -1,13 +1,10 @@
 // What an attack is, as data: who tries what, how, and what must come of it. Names in double braces are filled in by the scene.
-import type { Rung } from "../../../src/host/contract.ts";
 import type { Deploy } from "../../fixtures/tenant.ts";
 
 type Tried = {
   readonly tries: string;
   /** It takes long and no rung has a part in it: carried out on the first rung of the machine alone. */
   readonly once?: true;
-  /** Rungs on which less is promised, and what then. Everything else of the attack stays as it is. */
-  readonly weaker?: Partial<Readonly<Record<Rung, RegExp>>>;
 };
 
 /** Code of a Worker of the attacker's: `request`, `env` and `ctx` are in reach, what it returns or throws is judged as text. */

@@ -111,7 +111,13 @@ const owned: readonly PageAttack[] = [
   { tries: "a passkey that another person added", sends: [{ path: "/passkeys/x/remove", form: { id: "x" } }] },
   { tries: "an invitation without being the operator", sends: [{ path: "/invitations", form: {} }] },
   { tries: "the operator's page without being the operator", sends: [{ path: "/operator/sign-up" }] },
-].map((attack) => ({ ...attack, as: "person" as const, must: LEAD_NOWHERE, never: /mft_|mfi_|vault/ }));
+  { tries: "who hurts whom", sends: [{ path: "/operations?search=vault" }] },
+  { tries: "what an operator sees of an account", sends: [{ path: "/operations/accounts/{{V_ID}}" }] },
+  { tries: "another's suspension", sends: [{ path: "/operations/accounts/{{V_ID}}/suspend", form: { reason: "x" } }] },
+  { tries: "another's end by the operator", sends: [{ path: "/operations/accounts/{{V_ID}}/end", form: { confirm: "{{V_SUB}}" } }] },
+  { tries: "a ban of everybody", sends: [{ path: "/operations/bans", form: { range: "0.0.0.0/0", confirm: "0.0.0.0/0", reason: "x" } }] },
+  { tries: "an operator's key", sends: [{ path: "/operations/keys", form: { name: "mine", kind: "full", days: "90" } }] },
+].map((attack) => ({ ...attack, as: "person" as const, must: LEAD_NOWHERE, never: /mf[tik]_|vault/ }));
 
 const fixed: readonly PageAttack[] = [
   {
