@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 export type Row = {
   readonly name: string;
-  readonly unit: "ms" | "ms CPU" | "µs CPU" | "req/s" | "op/s" | "MiB" | "open" | "bytes" | "ratio";
+  readonly unit: "ms" | "ms CPU" | "µs CPU" | "req/s" | "op/s" | "hash/s" | "MiB" | "open" | "bytes" | "ratio";
   readonly values: Readonly<Record<string, number>>;
   /** Which of the values is held against a limit, and whether it must stay under or over it. */
   readonly aim?: { readonly value: string; readonly atMost?: number; readonly atLeast?: number };

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { LANES } from "../../../src/control/admission/sha256-simd.ts";
 import { verifyChain } from "../../../src/control/admission/chain.ts";
 import { solveChain } from "../../fixtures/solve-challenge.ts";
 
@@ -58,13 +59,21 @@ describe("the verification of a chain", () => {
     assert.equal(verdict(chain).wrong, WORK.k - 1);
   });
 
-  test("stops at the first wrong segment", () => {
-    assert.equal(verdict(randomBytes((WORK.k + 1) * 32)).hashes, WORK.g);
+  test("stops at the first batch with a wrong segment", () => {
+    assert.equal(verdict(randomBytes((WORK.k + 1) * 32)).hashes, LANES * WORK.g);
   });
 
-  test("never spends more than one segment beyond what a forger paid", () => {
+  test("never spends more than four segments beyond what a forger paid", () => {
     const old = solveChain({ seed: newSeed(), ...WORK });
-    for (const paid of [0, 1, WORK.k - 1]) assert.equal(verdict(splice(newSeed(), old, paid)).hashes, (paid + 1) * WORK.g);
+    for (let paid = 0; paid < WORK.k; paid++) {
+      const { wrong, hashes } = verdict(splice(newSeed(), old, paid));
+      assert.equal(wrong, paid);
+      assert.ok(hashes <= (paid + LANES) * WORK.g, `${hashes} for ${paid}`);
+    }
+  });
+
+  test("never reads past the checkpoints that it was given", () => {
+    assert.throws(() => verdict(solveChain({ seed: newSeed(), ...WORK }).subarray(32)), RangeError);
   });
 
   test("refuses every change of a byte of a checkpoint", () => {
