@@ -56,7 +56,11 @@ export type WingOptions = {
   readonly accountTtlSeconds: number;
   readonly accountTtlMaxSeconds: number;
   readonly powHashes: number;
+  readonly powMaxHashes: number;
   readonly accountsPerHourPerIp: number;
+  readonly accountsPerHour: number;
+  readonly accountsMax: number;
+  readonly diskReserveBytes: number;
   readonly signUp: "open" | "verified" | "invite";
   readonly claimsPerDay: number;
   readonly quota: QuotaSettings;
@@ -185,9 +189,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const urlOf = urlBuilder(options);
   const ending = createEnding({ store, keys, trail, host, products, log });
   const claims = createClaims({ store, keys, trail, tokens, composer, claimsPerDay: options.claimsPerDay, log });
-  const admission = opening.use(
-    createAdmission({ store, keys, powHashes: options.powHashes, accountsPerHourPerIp: options.accountsPerHourPerIp, log }),
-  );
+  const admission = opening.use(createAdmission({ ...options, store, keys }));
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
   opening.use(followCapsuleEvents({ store, trail, composer, host, rescheduled, log }));
@@ -226,6 +228,11 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const metrics = createMetrics({
     // Without the database the other figures are wanted all the more.
     accounts: () => accountsByState(store).catch(() => ({})),
+    admission: () =>
+      admission.look().then(
+        () => admission.stats(),
+        () => admission.stats(),
+      ),
   });
   const clients = clientAddresses(options.trustedProxies);
   const callerOf = (context: Context<Env>): string =>

@@ -43,7 +43,8 @@ export class Lodger {
 
   /** @param number decides address and use */
   static async moveIn(installation: Installation, number: number, lifetimeSeconds: number): Promise<Lodger> {
-    const address = `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`;
+    // Of a network of its own: whoever shares a /24 shares its limit.
+    const address = `10.${number & 255}.${(number >> 8) & 255}.1`;
     const tenant = await tenantAt(installation, { "x-forwarded-for": address, "mayfly-lifetime": String(lifetimeSeconds) });
     const lodger = new Lodger(installation, tenant, USES[number % USES.length] ?? "plain");
     await lodger.#settle();

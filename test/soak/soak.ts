@@ -47,6 +47,8 @@ export type Report = {
 const settings = ({ accounts, hot, minutes }: Options): Record<string, string> => ({
   MAYFLY_TRUSTED_PROXIES: "127.0.0.1",
   MAYFLY_ACCOUNTS_PER_HOUR_PER_IP: "20",
+  MAYFLY_ACCOUNTS_PER_HOUR: "1000000",
+  MAYFLY_ACCOUNTS_MAX: "1000000",
   MAYFLY_ACCOUNT_TTL_MAX_SECONDS: String(Math.ceil(minutes * 240) + 3600),
   MAYFLY_CAPSULES_HOT: String(hot + Math.max(8, Math.ceil(accounts / 20))),
   MAYFLY_IDLE_SECONDS: "20",

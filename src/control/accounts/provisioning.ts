@@ -68,7 +68,7 @@ export function provisioningRoutes(options: ProvisioningOptions): Route[] {
     publicRoute("POST", "/provisioning/previews", "paid for with proof of work", async (call) => {
       const seconds = lifetimeSeconds(call.request.headers.get("mayfly-lifetime"), lifetime);
       const told = readTask(call.request.headers.get("mayfly-task"));
-      const body = await readJson(call.request, request, admission.checkpointCharacters + REST_MAX_BYTES);
+      const body = await readJson(call.request, request, admission.checkpointCharacters(call.address) + REST_MAX_BYTES);
       if (body.acceptTermsOfService !== "yes") {
         throw new PlatformError("terms_not_accepted", { message: "acceptTermsOfService: the terms were not accepted." });
       }
@@ -81,7 +81,7 @@ export function provisioningRoutes(options: ProvisioningOptions): Route[] {
 
 type Asked = { readonly address: string; readonly seconds: number; readonly task: Task | null };
 
-/** Makes the account in one transaction. @throws PlatformError too_many_accounts */
+/** Makes the account in one transaction. @throws PlatformError too_many_accounts, machine_full */
 export async function provision(options: ProvisioningOptions, asked: Asked) {
   const { store, keys, trail, tokens, admission, urlOf } = options;
   const id = newAccountId();

@@ -12,6 +12,7 @@ const VERSION = "mfp1";
 const TOKEN_MAX_CHARACTERS = 4096;
 const SLOWEST_HASHES_PER_SECOND = 200_000;
 const GRACE_MS = 120_000;
+const TRAVEL_MS = 30_000;
 const PREFERRED_SEGMENT = 1000;
 
 /** k segments of g hashes. */
@@ -52,10 +53,17 @@ export function divideWork(hashes: number): Work {
 /** Characters of an answer's checkpoints in base64. */
 export const checkpointCharacters = ({ k }: Pick<Work, "k">): number => Math.ceil(((k + 1) * CHECKPOINT_BYTES) / 3) * 4;
 
+export const hashesOf = ({ k, g }: Work): number => k * g;
+
+const slowlyMs = (work: Work): number => Math.ceil((hashesOf(work) / SLOWEST_HASHES_PER_SECOND) * 1000);
+
 /** How long a challenge is good for: the time a slow client needs, and two minutes. */
-export function lifetimeMs(work: Work): number {
-  return GRACE_MS + Math.ceil(((work.k * work.g) / SLOWEST_HASHES_PER_SECOND) * 1000);
-}
+export const lifetimeMs = (work: Work): number => GRACE_MS + slowlyMs(work);
+
+/** Within this time nobody has hoarded: what a slow client needs, and half a minute on the way. */
+export const solvingMs = (work: Work): number => TRAVEL_MS + slowlyMs(work);
+
+export const ageMs = (challenge: Challenge, nowMs: number): number => nowMs - (challenge.expiresAtMs - lifetimeMs(challenge));
 
 const mac = (key: Uint8Array, text: string): Buffer => createHmac("sha256", key).update(text).digest();
 

@@ -1,13 +1,13 @@
 // Answers that an address has not made good: being verified, or found wrong within the hour. A forged answer costs
-// its sender next to nothing and the verifier a good part of a chain, so an address may have only so many.
-const WINDOW_MS = 3_600_000;
-const MAX_ADDRESSES = 10_000;
+// its sender next to nothing and the verifier some segments of a chain, so an address may have only so many.
+import { Recent } from "./recent.ts";
+import { HOUR_MS } from "./records.ts";
 
 type Tally = { count: number; readonly endsAtMs: number };
 
 export class Unproven {
   readonly #most: number;
-  readonly #tallies = new Map<string, Tally>();
+  readonly #tallies = new Recent<Tally>();
 
   /** @param most answers of one address within an hour of its first */
   constructor(most: number) {
@@ -22,11 +22,8 @@ export class Unproven {
 
   /** Counts an answer that is about to be verified; call what it returns once it proved right, or was never looked at. */
   begin(addressHash: string, nowMs: number): () => void {
-    const tally = this.#live(addressHash, nowMs) ?? { count: 0, endsAtMs: nowMs + WINDOW_MS };
+    const tally = this.#live(addressHash, nowMs) ?? { count: 0, endsAtMs: nowMs + HOUR_MS };
     tally.count++;
-    // The least recently begun is forgotten when memory is full: a distributed flood is not one address's.
-    this.#tallies.delete(addressHash);
-    if (this.#tallies.size >= MAX_ADDRESSES) this.#tallies.delete(this.#tallies.keys().next().value ?? "");
     this.#tallies.set(addressHash, tally);
     return () => {
       if (--tally.count === 0 && this.#tallies.get(addressHash) === tally) this.#tallies.delete(addressHash);

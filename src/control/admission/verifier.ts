@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Verdict } from "./chain.ts";
-import type { Work } from "./challenge.ts";
+import { hashesOf, type Work } from "./challenge.ts";
 import { hasVectors } from "./segments.ts";
 import type { Answer, Task } from "./verifier-thread.ts";
 
@@ -30,8 +30,6 @@ export type Verifier = AsyncDisposable & {
 };
 
 type Waiting = Task & { readonly settle: PromiseWithResolvers<Verdict> };
-
-const hashesOf = (work: Work): number => work.k * work.g;
 
 const busy = (seconds: number): PlatformError =>
   new PlatformError("verifier_busy", { message: "Too many solutions are being verified.", retryAfterSeconds: seconds });

@@ -56,7 +56,11 @@ export type CapTableOptions = {
   readonly accountTtlMaxSeconds: number;
   readonly claimsPerDay: number;
   readonly accountsPerHourPerIp: number;
+  readonly accountsPerHour: number;
+  readonly accountsMax: number;
   readonly powHashes: number;
+  readonly powMaxHashes: number;
+  readonly diskReserveBytes: number;
 };
 
 /** The two states that limits know. */
@@ -170,12 +174,22 @@ function ofAdmission(options: CapTableOptions): CapRow[] {
       claimed: null,
     },
     row("admission.hashes", "MAYFLY_POW_HASHES", "hashes", options.powHashes, "Proof of work for an account"),
+    row("admission.most_hashes", "MAYFLY_POW_MAX_HASHES", "hashes", options.powMaxHashes, "Proof of work for an account, at most"),
     row(
       "admission.accounts_per_hour",
       "MAYFLY_ACCOUNTS_PER_HOUR_PER_IP",
       "accounts",
       options.accountsPerHourPerIp,
-      "Accounts that one address makes in an hour",
+      "Accounts that one address makes in an hour; its network (/24, /48) eight times as many",
+    ),
+    row("admission.accounts_per_hour_of_all", "MAYFLY_ACCOUNTS_PER_HOUR", "accounts", options.accountsPerHour, "Accounts made in an hour"),
+    row("admission.live_accounts", "MAYFLY_ACCOUNTS_MAX", "accounts", options.accountsMax, "Temporary accounts that live at once"),
+    row(
+      "admission.disk_reserve_bytes",
+      "MAYFLY_DISK_RESERVE_BYTES",
+      "bytes",
+      options.diskReserveBytes,
+      "Free disk without which no account is made",
     ),
     row("claims.per_day", "MAYFLY_CLAIMS_PER_DAY", "accounts", options.claimsPerDay, "Accounts that one person claims in a day"),
   ];

@@ -11,6 +11,7 @@ import { d1Migration } from "./migrations/0007-d1.ts";
 import { objectsMigration } from "./migrations/0008-objects.ts";
 import { wakesMigration } from "./migrations/0009-wakes.ts";
 import { secretsStoreMigration } from "./migrations/0010-secrets-store.ts";
+import { admissionMigration } from "./migrations/0011-admission.ts";
 import { operatorMigration } from "./migrations/0012-operator.ts";
 import type { Dialect } from "./schema.ts";
 
@@ -26,6 +27,7 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0008-objects": objectsMigration,
     "0009-wakes": wakesMigration,
     "0010-secrets-store": secretsStoreMigration(dialect),
+    "0011-admission": admissionMigration,
     "0012-operator": operatorMigration,
   };
 }

@@ -66,7 +66,8 @@ export type TokenTable = {
 
 export type ChallengeTable = { id: string; expires_at: number };
 
-export type AdmissionTable = { id: string; address_hash: string; at: number };
+/** `network_hash` is null in rows from before there was one. */
+export type AdmissionTable = { id: string; address_hash: string; network_hash: string | null; at: number };
 
 export type TrailTable = {
   id: string;

@@ -165,7 +165,7 @@ describe("an address", () => {
       await assert.rejects(open.admission.admit(ADDRESS, answerTo(challenge, wrong)), refusal("solution_wrong"));
     }
     const phrase = await phraseOf(open.admission.challenge(ADDRESS), "too_many_accounts");
-    assert.equal(phrase, "Too many unproven solutions from your network. Retry after 60 minutes.");
+    assert.equal(phrase, "Too many unproven solutions from your address. Retry after 60 minutes.");
     await open.admission.admit("192.0.2.2", answerTo(await open.admission.challenge("192.0.2.2")));
     open.clock.nowMs += 3_600_000;
     await open.admission.admit(ADDRESS, answerTo(await open.admission.challenge(ADDRESS)));
@@ -179,7 +179,7 @@ describe("an address", () => {
       open.clock.nowMs += 25_000;
     }
     open.clock.nowMs += 25_000;
-    const said = "Too many temporary accounts from your network. Retry after 59 minutes.";
+    const said = "Too many temporary accounts from your address: at most 2 an hour. Retry after 59 minutes.";
     assert.equal(await phraseOf(open.admission.challenge(ADDRESS), "too_many_accounts"), said);
     assert.equal(await phraseOf(open.admission.admit(ADDRESS, answerTo(early)), "too_many_accounts"), said);
     assert.equal(await spent(open.store), 0);

@@ -36,7 +36,7 @@ for (const kind of ["sqlite", "postgres"] as const) {
 
     test("is each address's own when many race", async (t) => {
       await onDatabase(kind, t, { accountsPerHourPerIp: 2 }, async (open) => {
-        const addresses = Array.from({ length: 40 }, (_, i) => `192.0.2.${i % 10}`);
+        const addresses = Array.from({ length: 40 }, (_, i) => `192.0.${i % 10}.1`);
         const outcomes = await recordAll(open, addresses);
         assert.equal(outcomes.filter((outcome) => outcome.status === "fulfilled").length, 20);
       });

@@ -13,7 +13,7 @@ export type OpenAdmission = AsyncDisposable & { readonly admission: Admission; r
 
 /** @param options 1,000 hashes and 20 accounts an hour unless given; SQLite without a `databaseUrl` */
 export async function openAdmission(
-  options: Partial<Pick<AdmissionOptions, "powHashes" | "accountsPerHourPerIp" | "queue">> & { readonly databaseUrl?: string } = {},
+  options: Partial<Omit<AdmissionOptions, "store" | "keys" | "data" | "log">> & { readonly databaseUrl?: string } = {},
 ): Promise<OpenAdmission> {
   const stack = new AsyncDisposableStack();
   const directory = stack.use(await temporaryDirectory("admission"));
@@ -22,7 +22,19 @@ export async function openAdmission(
   const store = stack.use(await openStore({ databaseUrl, data: directory.path, clock: { now: () => clock.nowMs } }));
   const keys = openKeys({ data: directory.path, masterKey: "ab".repeat(32) });
   const admission = stack.use(
-    createAdmission({ powHashes: 1000, accountsPerHourPerIp: 20, ...options, store, keys, log: createLog("test", "silent") }),
+    createAdmission({
+      powHashes: 1000,
+      powMaxHashes: 64_000_000,
+      accountsPerHourPerIp: 20,
+      accountsPerHour: 5000,
+      accountsMax: 10_000,
+      diskReserveBytes: 0,
+      ...options,
+      data: directory.path,
+      store,
+      keys,
+      log: createLog("test", "silent"),
+    }),
   );
   return { admission, store, clock, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
