@@ -190,6 +190,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const ending = createEnding({ store, keys, trail, host, products, log });
   const claims = createClaims({ store, keys, trail, tokens, composer, claimsPerDay: options.claimsPerDay, log });
   const admission = opening.use(createAdmission({ ...options, store, keys }));
+  // Where the database does not answer, as of the last look.
+  const admissionNow = () => admission.look().then(admission.stats, admission.stats);
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
   opening.use(followCapsuleEvents({ store, trail, composer, host, rescheduled, log }));
@@ -208,7 +210,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
       composer,
       ending,
       people,
-      admission: admission.stats,
+      admission: admissionNow,
       limitsOf,
       boundsOf: capsuleLimits(options),
       urlOf,
@@ -228,11 +230,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const metrics = createMetrics({
     // Without the database the other figures are wanted all the more.
     accounts: () => accountsByState(store).catch(() => ({})),
-    admission: () =>
-      admission.look().then(
-        () => admission.stats(),
-        () => admission.stats(),
-      ),
+    admission: admissionNow,
   });
   const clients = clientAddresses(options.trustedProxies);
   const callerOf = (context: Context<Env>): string =>

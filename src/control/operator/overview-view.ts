@@ -53,11 +53,13 @@ function machine({ capacity }: Overview): Html {
   </dl>`;
 }
 
-function door({ admission, price }: Overview): Html {
-  const refused = Object.entries(admission.refused ?? {}).filter(([, times]) => (times ?? 0) > 0);
+function door({ admission }: Overview): Html {
+  const refused = Object.entries(admission.refused).filter(([, times]) => (times ?? 0) > 0);
   return html`<dl class="facts">
-      ${fact("Price of an account", `${count(price)} hashes`)} ${fact("Admitted", count(admission.admitted))}
+      ${fact("Price of an account", `${count(admission.price)} hashes`)} ${fact("Admitted", count(admission.admitted))}
       ${fact("Challenges given", count(admission.challenges))} ${fact("Wrong solutions", count(admission.wrong))}
+      ${taken("Accounts made within the hour", admission.accountsInHour, admission.limits.accountsPerHour, count)}
+      ${taken("Temporary accounts", admission.liveAccounts, admission.limits.accountsMax, count)}
       ${fact("Waiting to be verified", `${count(admission.waitingChains)} (${count(admission.waitingHashes)} hashes)`)}
     </dl>
     ${

@@ -5,21 +5,11 @@ import type { AccountState } from "../store/schema.ts";
 import type { Bans } from "./bans.ts";
 import type { Sight } from "./sight.ts";
 
-/** What admission counts; the price rises where it is made to. */
-export type Admitting = AdmissionStats & {
-  /** Hashes that somebody pays who was never seen. */
-  readonly price?: number;
-  /** By limit or error. */
-  readonly refused?: Readonly<Record<string, number | undefined>>;
-};
-
 export type Overview = {
   /** Null while the part that runs Workers does not answer. */
   readonly capacity: Capacity | null;
   readonly accounts: { readonly byState: Readonly<Record<AccountState, number>>; readonly suspended: number };
-  readonly admission: Admitting;
-  /** Hashes for an account, now. */
-  readonly price: number;
+  readonly admission: AdmissionStats;
   readonly bans: number;
 };
 
@@ -27,17 +17,14 @@ export type OverviewOptions = {
   readonly host: Pick<CapsuleHost, "capacity">;
   readonly sight: Pick<Sight, "counts">;
   readonly bans: Pick<Bans, "list">;
-  readonly admission: () => Admitting;
-  readonly powHashes: number;
+  readonly admission: () => Promise<AdmissionStats>;
 };
 
-export async function overviewOf({ host, sight, bans, admission, powHashes }: OverviewOptions): Promise<Overview> {
-  const stats = admission();
+export async function overviewOf({ host, sight, bans, admission }: OverviewOptions): Promise<Overview> {
   return {
     capacity: await host.capacity().catch(() => null),
     accounts: await sight.counts(),
-    admission: stats,
-    price: stats.price ?? powHashes,
+    admission: await admission(),
     bans: (await bans.list({ limit: 1, offset: 0 })).total,
   };
 }

@@ -68,7 +68,7 @@ export const banOnWire = (ban: BanLine) => ({
   expires_at: isoOrNull(ban.expiresAtMs),
 });
 
-export function overviewOnWire({ capacity, accounts, admission, price, bans }: Overview) {
+export function overviewOnWire({ capacity, accounts, admission, bans }: Overview) {
   return {
     capacity: capacity && {
       cores: capacity.cores,
@@ -81,11 +81,14 @@ export function overviewOnWire({ capacity, accounts, admission, price, bans }: O
     },
     accounts: { ...accounts.byState, suspended: accounts.suspended },
     admission: {
-      price_hashes: price,
+      price_hashes: admission.price,
+      pressure: admission.pressure,
+      accounts_in_hour: admission.accountsInHour,
+      live_accounts: admission.liveAccounts,
       challenges: admission.challenges,
       admitted: admission.admitted,
       wrong: admission.wrong,
-      refused: admission.refused ?? {},
+      refused: admission.refused,
       waiting_chains: admission.waitingChains,
       waiting_hashes: admission.waitingHashes,
     },
