@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { clientAddresses } from "./kernel/client-address.ts";
+import { neverOpen } from "./capsule/never-open.ts";
+import { parseRanges } from "./kernel/client-address.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Setting = { readonly name: string; readonly fallback: string; readonly unit: string; readonly meaning: string };
@@ -91,19 +92,25 @@ export const SETTINGS = {
     "MAYFLY_EGRESS_PORTS",
     "80,443",
     "ports by comma, or any",
-    "open to the Workers of a temporary account; never mail's",
+    "open to the Workers of a temporary account; never 25, 465, 587, 2525, 23, 135, 137 to 139, 445",
   ),
   egressPortsClaimed: setting(
     "MAYFLY_EGRESS_PORTS_CLAIMED",
     "any",
     "ports by comma, or any",
-    "open to those of a claimed one; never mail's",
+    "open to those of a claimed one; never those either",
   ),
   egressConnections: setting(
     "MAYFLY_EGRESS_CONNECTIONS",
     "64",
     "connections",
     "to the outside that the Workers of a temporary account may hold",
+  ),
+  egressDeny: setting(
+    "MAYFLY_EGRESS_DENY",
+    "",
+    "addresses or CIDRs, by comma",
+    "closed to Workers: what is this machine's or its network's though public, such as its address behind NAT",
   ),
   cronTriggers: setting("MAYFLY_CRON_TRIGGERS", "5", "cron triggers", "of all Workers of a temporary account"),
   logLevel: setting("MAYFLY_LOG_LEVEL", "info", "trace to fatal, or silent", "least severe log line written"),
@@ -159,18 +166,20 @@ function ports(key: "egressPorts" | "egressPortsClaimed", list: string): "any" |
   const all = list.split(",").map((part) => Number(part.trim() || Number.NaN));
   const wrong = all.find((port) => !Number.isInteger(port) || port < 1 || port > 65_535);
   if (wrong !== undefined) throw new SettingError(key, `must be ports by comma, or any, not "${list}"`);
+  const never = all.find((port) => neverOpen(port) !== null);
+  if (never !== undefined) throw new SettingError(key, `must not name ${never}: ${neverOpen(never)}`);
   return all;
 }
 
-function proxies(list: string): string[] {
+function ranges(key: "trustedProxies" | "egressDeny", list: string): string[] {
   const entries = list
     .split(",")
     .map((part) => part.trim())
     .filter(Boolean);
   try {
-    clientAddresses(entries);
+    parseRanges(entries);
   } catch (error) {
-    throw new SettingError("trustedProxies", `cannot be read: ${(error as Error).message}`);
+    throw new SettingError(key, `cannot be read: ${(error as Error).message}`);
   }
   return entries;
 }
@@ -196,7 +205,7 @@ function shared(environment: Environment) {
     edgePort,
     edgeDomain,
     edgeUrl: origin("edgeUrl", `http://${edgeDomain}:${edgePort}`),
-    trustedProxies: proxies(text("trustedProxies")),
+    trustedProxies: ranges("trustedProxies", text("trustedProxies")),
     logLevel: text("logLevel"),
   };
 }
@@ -278,9 +287,11 @@ export function readControlConfig(environment: Environment) {
 
 /** Settings of the process that runs strangers' code; none of them opens the database or a seal. @throws SettingError */
 export function readHostConfig(environment: Environment) {
-  const { text, whole, oneOf } = reader(environment);
+  const { text, whole, oneOf, origin } = reader(environment);
   return {
     ...shared(environment),
+    consoleHost: origin("url", "http://localhost").hostname,
+    egressDeny: ranges("egressDeny", text("egressDeny")),
     edgeBind: text("edgeBind"),
     maxDiskBytes: whole("capsuleDiskBytes", 1),
     capsulesHot: whole("capsulesHot", 1),

@@ -38,6 +38,12 @@ const WRONG: readonly (readonly [name: string, value: string])[] = [
   ["MAYFLY_ACCOUNT_TTL_SECONDS", "0"],
   ["MAYFLY_POW_HASHES", "64000001"],
   ["MAYFLY_SIGNUP", "closed"],
+  ["MAYFLY_EGRESS_PORTS", "80,"],
+  ["MAYFLY_EGRESS_PORTS", "80,65536"],
+  ["MAYFLY_EGRESS_PORTS", "80,25"],
+  ["MAYFLY_EGRESS_PORTS_CLAIMED", "587"],
+  ["MAYFLY_EGRESS_PORTS_CLAIMED", "all"],
+  ["MAYFLY_EGRESS_CONNECTIONS", "0"],
 ];
 
 for (const [name, value] of WRONG) {
@@ -54,6 +60,21 @@ test("the host's settings hold nothing that opens the database or a seal", () =>
   assert.deepEqual(new Set(CONTROL_ONLY), new Set(Object.keys(secrets)));
   assert.doesNotMatch(JSON.stringify(readHostConfig(secrets)), /abab|secret/);
   assert.throws(() => readHostConfig({ MAYFLY_SANDBOX: "chroot" }), SettingError);
+});
+
+test("which addresses and ports are closed to Workers is read, or refused by name with the reason", () => {
+  assert.deepEqual(readHostConfig({}).egressDeny, []);
+  assert.deepEqual(readHostConfig({ MAYFLY_EGRESS_DENY: "192.0.2.0/24, 2001:db8::1" }).egressDeny, ["192.0.2.0/24", "2001:db8::1"]);
+  assert.throws(() => readHostConfig({ MAYFLY_EGRESS_DENY: "192.0.2.0/24, my-router" }), {
+    name: "SettingError",
+    message: /^MAYFLY_EGRESS_DENY cannot be read: "my-router" is neither an address nor a CIDR range/,
+  });
+  assert.deepEqual(readControlConfig({ MAYFLY_EGRESS_PORTS: "80, 8443" }).limits.egress.ports, [80, 8443]);
+  assert.equal(readControlConfig({}).egressPortsClaimed, "any");
+  assert.throws(
+    () => readControlConfig({ MAYFLY_EGRESS_PORTS_CLAIMED: "443,25" }),
+    /MAYFLY_EGRESS_PORTS_CLAIMED must not name 25: mail is never sent/,
+  );
 });
 
 test("how much of a log is kept is none, or enough to be one", () => {
