@@ -16,9 +16,13 @@ export const kept = z.object({
 });
 export type Kept = z.infer<typeof kept>;
 
+/** Names remembered where there is no cap; one that is forgotten, as all are when this host restarts, is counted again. */
+const MAX_TAKEN = 4_096;
+
 export class Budget {
   readonly #clock: Clock;
   readonly #windows = new Map<Cap, Window>();
+  readonly #taken = new WeakMap<Window, Set<string>>();
   #diskBytes: number | null = null;
   caps: Caps;
   /** Whether anything was counted since `keep`. */
@@ -39,6 +43,17 @@ export class Budget {
     }
     window.refused++;
     return this.#over(cap, window);
+  }
+
+  /** As `take` of one, but a name that was taken in this window costs nothing more. */
+  takeOnce(cap: Cap, name: string): Over | null {
+    const window = this.#open(cap);
+    const taken = this.#taken.get(window) ?? new Set();
+    if (taken.has(name)) return null;
+    this.#taken.set(window, taken);
+    const over = this.take(cap);
+    if (over === null && taken.size < Math.max(MAX_TAKEN, this.caps[cap])) taken.add(name);
+    return over;
   }
 
   /** Counts what was used already, and tells whether the cap is reached with it; a refusal can only come afterwards. */

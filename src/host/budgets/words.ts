@@ -11,9 +11,9 @@ const WHAT: Record<Cap, (most: number) => string> = {
   requests: (most) => `${most} requests`,
   cpu_ms: (most) => `${most / 1_000} s of CPU time`,
   served_bytes: (most) => `${mib(most)} of answers`,
-  subrequests: (most) => `${most} requests of its Workers to other hosts`,
-  egress_bytes: (most) => `${mib(most)} between its Workers and other hosts`,
-  egress_hosts: (most) => `${most} different hosts that its Workers may reach`,
+  subrequests: (most) => `${most} requests to other hosts`,
+  egress_bytes: (most) => `${mib(most)} to and from other hosts`,
+  egress_hosts: (most) => `${most} different hosts`,
   log_bytes: (most) => `${mib(most)} of log`,
 };
 

@@ -75,6 +75,22 @@ describe("a window", () => {
     assert.equal(budget.take("requests"), null);
   });
 
+  test("counts a name once, remembers none that was refused, and forgets all at its end", () => {
+    const clock = testClock();
+    const budget = new Budget(capsOf({ egress_hosts: 2 }), clock);
+    const takes = (...names: string[]) => names.map((name) => budget.takeOnce("egress_hosts", name) === null);
+    assert.deepEqual(takes("a", "b", "a", "c", "c", "b"), [true, true, true, false, false, true]);
+    const use = () => budget.use.find(({ cap }) => cap === "egress_hosts");
+    assert.deepEqual([use()?.used, use()?.refused], [2, 2]);
+    budget.caps = capsOf({ egress_hosts: 3 });
+    assert.deepEqual(takes("c", "d", "c"), [true, false, true], "a claim gives more at once");
+    clock.advance(CAP_WINDOW_MS);
+    assert.deepEqual(takes("d", "a", "b", "c"), [true, true, true, false]);
+    const free = new Budget(NO_CAPS, clock);
+    for (let i = 0; i < 10_000; i++) assert.equal(free.takeOnce("egress_hosts", `${i}.example`), null);
+    assert.equal(free.use.find(({ cap }) => cap === "egress_hosts")?.used, 10_000);
+  });
+
   test("counts without refusing where there is no cap", () => {
     const budget = new Budget(NO_CAPS, testClock());
     for (const cap of CAPS) for (let i = 0; i < 10; i++) assert.equal(budget.take(cap, 1_000_000), null);
