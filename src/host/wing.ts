@@ -25,7 +25,7 @@ import { createTrials } from "./capsules/trials/trial.ts";
 import type { InnerDoor, Rung } from "./contract.ts";
 import { followBans } from "./edge/bans.ts";
 import { createEdge, type Edge } from "./edge/edge.ts";
-import { createEgress } from "./egress/egress.ts";
+import { createEgress, type EgressOptions } from "./egress/egress.ts";
 import { Logs, type LogMode } from "./logs/logs.ts";
 import { Refusals } from "./refusals.ts";
 
@@ -39,6 +39,10 @@ export type WingOptions = {
   readonly edgeDomain: string;
   readonly edgeUrl: URL;
   readonly trustedProxies: readonly string[];
+  /** Where control's pages and API answer. */
+  readonly consoleHost: string;
+  /** Addresses and CIDRs that no Worker reaches. */
+  readonly egressDeny: readonly string[];
   readonly capsulesHot: number;
   readonly idleMs: number;
   /** Of the machine's memory, never given to another process; 0: all of it may be. */
@@ -53,6 +57,8 @@ export type WingOptions = {
   readonly clock: Clock;
   readonly log: Log;
   readonly bounds?: Partial<Bounds>;
+  /** What a test plays in the Internet's place. */
+  readonly internet?: Pick<EgressOptions, "lookup" | "connect">;
 };
 
 /** Processes that wait for an upload to try: one more than a deploy needs, since the next may follow at once. */
@@ -107,7 +113,6 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     request: (from, incoming, outgoing) => (edge === null ? outgoing.destroy() : edge.inner.request(from, incoming, outgoing)),
     upgrade: (from, incoming, socket, head) => (edge === null ? socket.destroy() : edge.inner.upgrade(from, incoming, socket, head)),
   };
-  const egress = createEgress({ edgeDomain: options.edgeDomain, inner, log });
   const lives = (account: AccountId): boolean => supervisor.lives(account);
   const refusals = stack.use(new Refusals((event) => supervisor.report(event)));
   const logs = stack.use(
@@ -134,6 +139,20 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   stack.defer(() => opened.close());
   const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
   const keeper = stack.use(createKeeper({ sandbox }));
+  const { edgeDomain, consoleHost } = options;
+  const egress = createEgress({
+    edgeDomain,
+    consoleHost,
+    // A wildcard has no name of its own.
+    own: { deny: options.egressDeny, names: [consoleHost, options.edgeUrl.hostname, `www.${edgeDomain}`], proxies: options.trustedProxies },
+    limitsOf: (account) => supervisor.limitsOf(account),
+    budgets,
+    refusals,
+    journal: logs,
+    inner,
+    log,
+    ...options.internet,
+  });
   const supervisor: Supervisor = stack.use(
     new Supervisor({
       ...options,

@@ -10,6 +10,8 @@ type Flushing = Duplex & { destroySoon?: () => void };
 export type JoinOptions = {
   /** Whether one direction may go on after the other has ended, as raw TCP allows; WebSockets have no use for it. */
   readonly halfOpen: boolean;
+  /** Told of bytes that came from either; those in hand already are not among them. */
+  readonly passed?: (bytes: number) => void;
 };
 
 /**
@@ -39,10 +41,13 @@ function finish(socket: Flushing): void {
   socket.once("close", () => clearTimeout(timer));
 }
 
-function follow(from: Duplex, to: Duplex, { halfOpen }: JoinOptions): void {
+function follow(from: Duplex, to: Duplex, { halfOpen, passed }: JoinOptions): void {
   from.on("error", () => from.destroy());
   from.on("close", () => finish(to));
-  pour(from, (bytes, taken) => to.write(bytes, taken));
+  pour(from, (bytes, taken) => {
+    passed?.(bytes.length);
+    return to.write(bytes, taken);
+  });
   to.on("drain", () => from.resume());
   from.resume();
   if (halfOpen) {

@@ -1,19 +1,19 @@
 // From a target to a connected socket. Names are looked up here, every address is judged after the look-up, and
 // the connection goes to an address that was judged, never to the name again: rebinding finds nothing to turn.
-import { Resolver } from "node:dns/promises";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { refuseAddress } from "./address-policy.ts";
+import type { Lookups } from "./lookups.ts";
+import type { OwnAddresses } from "./own-addresses.ts";
+import type { Places } from "./places.ts";
+import { EgressRefusal } from "./refusal.ts";
 import type { Target } from "./target.ts";
 
-/** All addresses of a name. @throws Error with a DNS code */
-export type Lookup = (hostname: string) => Promise<readonly string[]>;
-
 export type DialOptions = {
-  readonly lookup: Lookup;
-  /** Canonical addresses of this machine. */
-  readonly ownAddresses: () => ReadonlySet<string>;
-  readonly ports: ReadonlySet<number>;
+  readonly lookups: Pick<Lookups, "ask">;
+  readonly own: Pick<OwnAddresses, "known" | "refuse">;
+  readonly places: Pick<Places, "take" | "give">;
+  readonly maxConnections: () => number;
   /** How an address that passed is connected to; replaced only where a test plays the Internet. */
   readonly connect?: (address: string, port: number) => Socket;
   /** Certificates trusted besides the system's. */
@@ -22,15 +22,7 @@ export type DialOptions = {
 };
 
 /** Why nothing was connected, told apart as the hosted original's 52x answers do. */
-export type DialFailure =
-  | "refused-by-policy"
-  | "name"
-  | "connection-refused"
-  | "timeout"
-  | "tls"
-  | "certificate"
-  | "unreachable"
-  | "no-answer";
+export type DialFailure = "name" | "connection-refused" | "timeout" | "tls" | "certificate" | "unreachable" | "no-answer";
 
 export class DialError extends Error {
   readonly failure: DialFailure;
@@ -45,42 +37,15 @@ export class DialError extends Error {
 
 const MAX_ADDRESSES = 4;
 
-/** DNS alone: what the operator wrote into /etc/hosts or search domains is not the tenants' Internet. */
-export function dnsLookup(): Lookup {
-  const resolver = new Resolver({ timeout: 3000, tries: 2 });
-  return async (hostname) => {
-    const [four, six] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
-    const found = [four, six].flatMap((result) => (result.status === "fulfilled" ? result.value : []));
-    if (found.length === 0 && four.status === "rejected") throw four.reason;
-    return found;
-  };
-}
-
-const refuse = (target: Target, why: string): never => {
-  throw new DialError("refused-by-policy", `${target.hostname} port ${target.port} cannot be reached from here: ${why}.`);
-};
-
-/** Addresses of the target that a Worker may reach. @throws DialError */
-async function judged(target: Target, options: DialOptions): Promise<readonly string[]> {
-  if (!options.ports.has(target.port)) {
-    refuse(target, `only the ports ${[...options.ports].join(" and ")} are open`);
-  }
-  if (/(^|\.)localhost$/.test(target.hostname)) refuse(target, "it is a loopback name");
-  const own = options.ownAddresses();
-  let addresses: readonly string[] = [target.hostname];
-  if (!target.literal) {
-    try {
-      addresses = await options.lookup(target.hostname);
-    } catch {
-      addresses = [];
-    }
-    if (addresses.length === 0) throw new DialError("name", `The name ${target.hostname} has no address.`);
-  }
-  const verdicts = addresses.map((address) => ({ address, why: refuseAddress(address, own) }));
+/** Addresses of the target that a Worker may reach. @throws DialError, EgressRefusal */
+async function judged(target: Target, { lookups, own }: DialOptions): Promise<readonly string[]> {
+  const [addresses] = await Promise.all([target.literal ? [target.hostname] : lookups.ask(target.hostname), own.known()]);
+  if (addresses.length === 0) throw new DialError("name", `The name ${target.hostname} has no address.`);
+  const verdicts = addresses.map((address) => ({ address, why: refuseAddress(address, own.refuse) }));
   const open = verdicts.filter(({ why }) => why === null).map(({ address }) => address);
   if (open.length > 0) return open;
   const why = verdicts[0]?.why ?? "not an address";
-  return refuse(target, target.literal ? `it is ${why}` : `its name leads to ${why}`);
+  throw EgressRefusal.byPolicy(target, target.literal ? `it is ${why}` : `its name leads to ${why}`);
 }
 
 function failureOf(error: NodeJS.ErrnoException, secure: boolean): keyof typeof WORDS {
@@ -92,7 +57,7 @@ function failureOf(error: NodeJS.ErrnoException, secure: boolean): keyof typeof 
   return "unreachable";
 }
 
-const WORDS: Record<Exclude<DialFailure, "refused-by-policy" | "name" | "no-answer">, string> = {
+const WORDS: Record<Exclude<DialFailure, "name" | "no-answer">, string> = {
   "connection-refused": "refused the connection",
   timeout: "did not answer in time",
   tls: "did not complete the TLS handshake",
@@ -132,12 +97,7 @@ async function openOne(address: string, target: Target, options: DialOptions): P
   return secure;
 }
 
-/**
- * Opens a connection to a target, TLS and certificate included when it is https.
- *
- * @throws DialError
- */
-export async function dial(target: Target, options: DialOptions): Promise<Socket> {
+async function openAny(target: Target, options: DialOptions): Promise<Socket> {
   let last: NodeJS.ErrnoException = new Error("no address");
   for (const address of (await judged(target, options)).slice(0, MAX_ADDRESSES)) {
     try {
@@ -148,4 +108,22 @@ export async function dial(target: Target, options: DialOptions): Promise<Socket
   }
   const failure = failureOf(last, target.secure);
   throw new DialError(failure, `${target.hostname} port ${target.port} ${WORDS[failure]}.`);
+}
+
+/**
+ * Opens a connection to a target, TLS and certificate included when it is https. It has its place from before the look-up on.
+ *
+ * @throws DialError, EgressRefusal
+ */
+export async function dial(target: Target, options: DialOptions): Promise<Socket> {
+  const place = options.places.take();
+  if (place === null) throw EgressRefusal.tooManyOpen(options.maxConnections());
+  try {
+    const socket = await openAny(target, options);
+    options.places.give(place, socket);
+    return socket;
+  } catch (error) {
+    place.leave();
+    throw error;
+  }
 }

@@ -15,6 +15,9 @@ export type Target = {
   readonly path: string;
 };
 
+/** As DNS can ask for it: labels that are not empty, and no more of them than fit. RFC 1035 §2.3.4. */
+const NAME = /^(?=.{1,253}$)[^.]{1,63}(\.[^.]{1,63})*$/;
+
 function read(authority: string, secure: boolean, path: string, defaultPort: number | null): Target | null {
   // A user part, or anything that a URL parser would take for the end of the host, is nobody's honest spelling.
   if (/[\s@/\\?#]/.test(authority) || authority === "") return null;
@@ -29,8 +32,9 @@ function read(authority: string, secure: boolean, path: string, defaultPort: num
   const port = written === undefined || written === "" ? defaultPort : Number(written);
   if (port === null || port < 1 || port > 65_535) return null;
   const bare = url.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, "");
-  if (bare === "" || url.port !== "") return null;
+  if (url.port !== "" || /:\d*$/.test(authority.replace(/:\d*$/, "").replace(/\[.*\]/, ""))) return null;
   const literal = isIP(bare) !== 0;
+  if (!literal && !NAME.test(bare)) return null;
   const shown = bare.includes(":") ? `[${bare}]` : bare;
   return { secure, hostname: bare, port, literal, authority: port === defaultPort ? shown : `${shown}:${port}`, path };
 }

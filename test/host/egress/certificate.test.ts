@@ -11,8 +11,10 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
+import { Budgets } from "../../../src/host/budgets/budgets.ts";
 import { createEgress } from "../../../src/host/egress/egress.ts";
 import { temporaryDirectory } from "../../fixtures/temporary-directory.ts";
+import { testClock } from "../../fixtures/databases.ts";
 import { LIMITS } from "../../fixtures/limits.ts";
 
 const NEVER = (): never => {
@@ -41,7 +43,12 @@ test("a certificate counts for the name that was asked for, and only when it is 
     inner: { request: NEVER, upgrade: NEVER },
     edgeDomain: "mayfly.localhost",
     log: createLog("test", "silent"),
-    ownAddresses: () => new Set<string>(),
+    consoleHost: "console.example",
+    own: { deny: [], names: [], proxies: [] },
+    limitsOf: () => undefined,
+    budgets: new Budgets(testClock()),
+    refusals: { note: NEVER },
+    journal: { notice: NEVER },
     lookup: async () => ["93.184.215.14"],
     connect: () => connect((server.address() as AddressInfo).port, "127.0.0.1"),
   };

@@ -245,6 +245,11 @@ export class Supervisor implements Capsules, AsyncDisposable {
     return !this.#ended.has(account) && this.#capsules.get(account)?.lives === true;
   }
 
+  /** As control said last. */
+  limitsOf(account: AccountId): CapsuleSpec["limits"] | undefined {
+    return this.#capsules.get(account)?.known?.limits;
+  }
+
   /** @throws PlatformError account_gone for an account that ended here, or whose time has come */
   refuseLapsed(account: AccountId): void {
     this.refuseEnded(account);
