@@ -22,8 +22,8 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: "outbound_connections",
-    here: "fetch() and connect() reach public addresses on ports 80 and 443",
-    production: "any port but 25; private origins by tunnels",
+    here: "fetch() and connect() reach public addresses alone, of a temporary account on ports 80 and 443 (or those that the operator opens), of a claimed one on all but mail's and a few more; beyond so many at once they are refused, none waits",
+    production: "any port but 25; private origins by tunnels; six connections of a request at once, others wait",
   },
   {
     what: "cpu_time",

@@ -19,6 +19,7 @@ const TITLES: ReadonlyMap<string, string> = new Map(
     "account.log_bytes_per_10_minutes": "Log written in ten minutes",
     "account.cpu_weight": "Share of the CPU, of 1024, against other accounts",
     "account.inner_requests": "Requests in flight from its Workers to Workers of this installation",
+    "account.outbound_connections": "Connections of its Workers to other hosts at once",
     "workers.scripts": "Workers",
     "workers.script_bytes": "Size of a Worker, compressed",
     "workers.cron_triggers": "Cron triggers",

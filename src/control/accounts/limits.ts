@@ -46,6 +46,7 @@ function ofProcess(capsule: CapsuleLimits, usage: Usage | null): Limit[] {
     { name: "account.memory_bytes", unit: "bytes", max: capsule.memoryBytes, used: usage?.pssBytes ?? null },
     { name: "account.cpu_weight", unit: "count", max: capsule.cpuWeight, used: null },
     { name: "account.inner_requests", unit: "requests", max: capsule.maxInnerRequests, used: null },
+    { name: "account.outbound_connections", unit: "count", max: capsule.egress.maxConnections, used: null },
   ];
 }
 

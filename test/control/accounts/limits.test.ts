@@ -54,6 +54,7 @@ test("every cap and its use are told by names that stay and in words, host or no
   assert.equal(of("account.tokens")?.message, "Tokens that work: 1 of 1.");
   assert.equal(of("account.disk_bytes")?.max, 100_000_000);
   assert.ok((of("account.disk_bytes")?.used ?? 0) > 0, "the code lies on disk");
+  assert.equal(of("account.outbound_connections")?.message, "Connections of its Workers to other hosts at once: at most 512.");
   assert.equal(new Set(told.limits.map(({ name }) => name)).size, told.limits.length);
   for (const { name, unit } of told.limits) {
     assert.match(name, /^[a-z0-9_]+\.[a-z0-9_]+$/);

@@ -29,7 +29,8 @@ const UNAVAILABLE: ReadonlyMap<string, Unavailable> = new Map(
     workflow: { what: "a Workflow", instead: "Let a Durable Object take the steps in its alarm(), each written down in its storage" },
     hyperdrive: {
       what: "a Hyperdrive configuration",
-      instead: "Use D1, or a database with an HTTP API by fetch(): connect() reaches ports 80 and 443 alone",
+      instead:
+        "Use D1, or a database with an HTTP API by fetch(): connect() to the port of one is refused until a person claims the account",
     },
     queue: {
       what: "a queue",
