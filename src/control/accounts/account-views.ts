@@ -43,7 +43,7 @@ export function usageTable(limits: readonly Limit[]): Html | "" {
             <th scope="row">${titleOf(limit)}</th>
             <td>
               ${amountOf(limit.used ?? 0, limit.unit)}${limit.max !== null && html` <span class="quiet">of ${amountOf(limit.max, limit.unit)}</span>`}${
-                limit.freesAtMs != null && html` <span class="quiet">until ${moment(limit.freesAtMs)}</span>`
+                limit.freesAtMs != null && html` <span class="quiet until">until ${moment(limit.freesAtMs)}</span>`
               }
             </td>
             <td>

@@ -59,6 +59,7 @@ legend { font-weight: 550; padding: 0; margin: 0 0 .35rem; }
 .usage th { text-align: left; font-weight: 400; padding: .2rem .75rem .2rem 0; }
 .usage td { padding: .2rem 0 .2rem .75rem; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .usage td + td { width: clamp(2.75rem, 14vw, 6rem); }
+.usage .until { display: block; }
 .usage meter { display: block; width: 100%; height: .8rem; }
 button.danger { color: var(--bad); background: transparent; border-color: var(--bad); }
 button.second { color: var(--accent); background: transparent; border-color: var(--line); }
