@@ -35,6 +35,7 @@ import { prepareRun, startRun, type Hold, type Run } from "./run.ts";
 import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
 import { Rest } from "./rest.ts";
+import { rounds } from "./rounds.ts";
 import { isPreview, subdomainOf } from "./essentials.ts";
 import { UserIds } from "../files/user-ids.ts";
 
@@ -117,7 +118,9 @@ export class Supervisor implements Capsules, AsyncDisposable {
     this.#rest = new Rest({ run, marks: this.#marks, events: this.#events, clock, log });
     this.#parts = this.#capsuleParts();
     void this.#tellAlarmsLeft();
-    this.#loops = [this.#every(this.#bounds.tickMs, () => this.#tick()), this.#every(this.#bounds.heldMs, () => this.#tellHeld())];
+    const { signal } = this.#over;
+    const every = (pauseMs: number, work: () => Promise<void>): Promise<void> => rounds({ pauseMs, signal, log }, work);
+    this.#loops = [every(this.#bounds.tickMs, () => this.#tick()), every(this.#bounds.heldMs, () => this.#tellHeld())];
   }
 
   /** Edge's question. Never older than the account's end: liveness is decided here, at use. */
@@ -472,19 +475,6 @@ export class Supervisor implements Capsules, AsyncDisposable {
         if (capsule?.known?.generation === told.generation) await this.#drop(capsule);
       } catch (error) {
         this.#options.log.error({ err: error }, "what control wants held could not be done");
-      }
-    }
-  }
-
-  async #every(pauseMs: number, work: () => Promise<void>): Promise<void> {
-    const { signal } = this.#over;
-    while (!signal.aborted) {
-      try {
-        await sleep(pauseMs, undefined, { signal, ref: false });
-        await work();
-      } catch (error) {
-        // Control being down is no news: lookups say so to whoever is concerned.
-        if (!signal.aborted && !(error instanceof PlatformError)) this.#options.log.error({ err: error }, "a round of upkeep failed");
       }
     }
   }
