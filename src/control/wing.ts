@@ -35,6 +35,8 @@ import { openKeys, type Keys } from "./keys/keys.ts";
 import { createLogs } from "./logs/logs.ts";
 import { openOffice } from "./operator/office.ts";
 import { createPeople, type People } from "./people/people.ts";
+import { keepReports } from "./operator/reports.ts";
+import { reportPages } from "./operator/report-pages.ts";
 import { authorize } from "./permissions/authorize.ts";
 import type { Product, ProductContext, QuotaSettings } from "./products/product.ts";
 import { createProducts } from "./products/registry.ts";
@@ -194,6 +196,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const admissionNow = () => admission.look().then(admission.stats, admission.stats);
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
+  opening.use(keepReports(store, log));
   opening.use(followCapsuleEvents({ store, trail, composer, host, rescheduled, log }));
   const workers = products.find(({ name }) => name === "workers");
   if (!workers) throw new Error("The registry lacks Workers");
@@ -214,7 +217,6 @@ export async function openWing(options: WingOptions): Promise<Wing> {
       limitsOf,
       boundsOf: capsuleLimits(options),
       urlOf,
-      reportDesk: null,
     }),
   );
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
@@ -259,7 +261,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     agentLines: [agentLine(url.origin)],
     url,
     addressOf: callerOf,
-    further: office.pages,
+    further: [...office.pages, ...reportPages({ store, keys, trail, edgeDomain: options.edgeDomain })],
     refuseBanned: office.refuseBanned,
     log,
   });

@@ -181,6 +181,9 @@ export const ERRORS = {
   operator_key_limit: row(409, 71489, false, "End an operator's key that nobody uses any more, then make this one."),
   ban_unconfirmed: row(409, 71490, false, "If you mean it, send the same again with `confirm` set to the range as it is written here."),
   ban_not_found: row(404, 71491, false, "List the bans and use one of their ids."),
+  // reports of visitors
+  too_many_reports: row(429, 71494, true, "Try again tomorrow, or write to the operator of this installation."),
+  report_not_found: row(404, 71495, false, "List the reports; one older than ninety days is not there any more."),
   // crons
   invalid_cron: row(
     400,

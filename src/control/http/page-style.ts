@@ -42,7 +42,7 @@ li { overflow-wrap: anywhere; margin: 0 0 .25rem; }
 label { display: block; font-weight: 550; margin: 0 0 .9rem; }
 label small { font-weight: 400; color: var(--quiet); }
 [hidden] { display: none !important; }
-input, select { display: block; width: 100%; margin-top: .25rem; padding: .65rem .75rem; font: inherit; font-weight: 400; color: inherit; background: var(--ground); border: 1px solid var(--quiet); border-radius: .5rem; }
+input, select, textarea { display: block; width: 100%; margin-top: .25rem; padding: .65rem .75rem; font: inherit; font-weight: 400; color: inherit; background: var(--ground); border: 1px solid var(--quiet); border-radius: .5rem; }
 button { font: inherit; font-weight: 600; padding: .7rem 1.1rem; min-height: 2.75rem; max-width: 100%; overflow-wrap: anywhere; color: var(--on-accent); background: var(--accent); border: 1px solid transparent; border-radius: .5rem; cursor: pointer; }
 button:hover { filter: brightness(1.08); }
 fieldset { margin: 0 0 .9rem; padding: 0; border: 0; min-width: 0; }
@@ -72,7 +72,7 @@ code, pre { font: .92rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, mono
 pre { margin: 0 0 .9rem; padding: .8rem .9rem; background: var(--ground); border: 1px solid var(--line); border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre.wide { white-space: pre; overflow-x: auto; }
 .copy { user-select: all; -webkit-user-select: all; }
-a:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible, summary:focus-visible, .copy:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+a:focus-visible, button:focus-visible, input:focus-visible, select:focus-visible, textarea:focus-visible, summary:focus-visible, .copy:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 time { white-space: nowrap; }
 .wide header, .wide main { max-width: 78rem; }
 .tabs { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; margin: 0 0 1.1rem; padding: 0 0 .5rem; border-bottom: 1px solid var(--line); }

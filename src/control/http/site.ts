@@ -11,7 +11,8 @@ import { known } from "./failures.ts";
 import { checkHost, checkOrigin } from "./origin.ts";
 import { icon, renderPage } from "./page.ts";
 
-const FORM_MAX_BYTES = 16_384;
+// Two thousand characters, the longest of which are written as twelve, and what is beside them.
+const FORM_MAX_BYTES = 32_768;
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;|$)/i;
 
 export type Visit = {

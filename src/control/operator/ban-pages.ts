@@ -44,7 +44,6 @@ async function page(
     made: await madeOf(desk, more.made),
     draft: { range: range.slice(0, 60), reason: reason.slice(0, 600), life },
     refused: more.refused,
-    reports: desk.reportDesk !== null,
     address: visit.address,
   });
   return show("Bans", body, person, more.refused?.error);

@@ -19,7 +19,6 @@ export type BansView = {
   readonly made: { readonly ban: BanLine; readonly accounts: number } | null;
   readonly draft: BanDraft;
   readonly refused: { readonly form: "add" | "end"; readonly error: PlatformError } | undefined;
-  readonly reports: boolean;
   /** From where the operator calls. */
   readonly address: string;
 };
@@ -106,9 +105,9 @@ const item = (ban: BanLine): Html =>
   </li>`;
 
 export function bansBody(view: BansView): Html {
-  const { bans, page, reports } = view;
+  const { bans, page } = view;
   return html`<h1>Bans</h1>
-    ${tabs("/operations/bans", reports)} ${offer(view)}
+    ${tabs("/operations/bans")} ${offer(view)}
     <div class="two">
       ${addForm(view)}
       <section>

@@ -12,9 +12,9 @@ function written(value: CapRow["temporary"], unit: string): string {
   return `${value.toLocaleString("en-US")}${unit === "count" ? "" : ` ${unit}`}`;
 }
 
-export const capsBody = (rows: readonly CapRow[], reports: boolean): Html =>
+export const capsBody = (rows: readonly CapRow[]): Html =>
   html`<h1>Caps</h1>
-    ${tabs("/operations/caps", reports)}
+    ${tabs("/operations/caps")}
     <section>
       <p>What stops an account, as it is set now. To change one, set it and start again; docs/operator.md says what each protects.</p>
       <table class="table stack">

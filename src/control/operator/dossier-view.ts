@@ -13,7 +13,7 @@ import type { TrailLine } from "../trail/trail.ts";
 import { BAN_LIVES, REASON_MAX } from "./ban-words.ts";
 import type { Dossier } from "./dossier.ts";
 import { reportList } from "./report-view.ts";
-import type { ReportLine } from "./report-desk.ts";
+import type { Report } from "./reports.ts";
 import { capList, cpuOf, pager, stateOf, tabs, timesOf, why } from "./views.ts";
 
 /** A form that was refused, and what was typed into it. */
@@ -21,7 +21,7 @@ export type Refused = { readonly form: "suspend" | "release" | "end"; readonly e
 
 export type DossierView = {
   readonly dossier: Dossier;
-  readonly reports: readonly ReportLine[] | null;
+  readonly reports: readonly Report[];
   readonly trail: { readonly offset: number; readonly limit: number; readonly total: number };
   readonly refused: Refused | undefined;
   readonly nowMs: number;
@@ -205,7 +205,7 @@ export function dossierBody(view: DossierView): Html {
   const { dossier, reports, trail, nowMs } = view;
   const { account, load, holdings } = dossier;
   return html`<h1>${account.subdomain}</h1>
-    ${tabs(null, reports !== null)}
+    ${tabs(null)}
     <p class="lead">${stateOf(account, load?.hot ?? false, nowMs)}</p>
     ${why(account)}
     <div class="two">
@@ -219,13 +219,10 @@ export function dossierBody(view: DossierView): Html {
       </div>
     </div>
     ${code(dossier)}
-    ${
-      reports !== null &&
-      html`<section id="reports">
-        <h2>Reports</h2>
-        ${reportList(reports, `/operations/accounts/${account.id}`)}
-      </section>`
-    }
+    <section id="reports">
+      <h2>Reports</h2>
+      ${reportList(reports, `/operations/accounts/${account.id}`)}
+    </section>
     <section id="trail">
       <h2>Trail</h2>
       ${trailTable(dossier.trail)} ${pager(`/operations/accounts/${account.id}`, {}, trail)}

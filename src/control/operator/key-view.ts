@@ -15,7 +15,6 @@ export type KeysView = {
   readonly drawn: string;
   readonly draft: { readonly name: string; readonly access: string; readonly life: string };
   readonly error: PlatformError | undefined;
-  readonly reports: boolean;
 };
 
 const ACCESS_WORDS: Readonly<Record<KeyAccess, { readonly title: string; readonly text: string }>> = {
@@ -75,9 +74,9 @@ function makeForm({ drawn, draft, error }: KeysView): Html {
 }
 
 export function keysBody(view: KeysView): Html {
-  const { live, over, reports } = view;
+  const { live, over } = view;
   return html`<h1>Operator's keys</h1>
-    ${tabs("/operations/keys", reports)}
+    ${tabs("/operations/keys")}
     <div class="two">
       <section>
         <h2>Make a key</h2>

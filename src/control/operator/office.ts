@@ -1,7 +1,6 @@
 // The operator's room, put together: what it hands to the API, to the pages and to host.
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { CapsuleLimits } from "../../capsule/spec.ts";
-import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
 import type { Ending } from "../accounts/ending.ts";
 import { createHoldings } from "../accounts/holdings.ts";
@@ -21,7 +20,7 @@ import { createDeeds } from "./deeds.ts";
 import { createOperatorKeys } from "./operator-keys.ts";
 import type { OverviewOptions } from "./overview.ts";
 import { operatorPages } from "./pages.ts";
-import type { ReportDesk } from "./report-desk.ts";
+import { createReportDesk } from "./report-desk.ts";
 import { operatorRoutes } from "./routes.ts";
 import { createSight } from "./sight.ts";
 
@@ -40,7 +39,6 @@ export type OfficeOptions = Omit<CapTableOptions, "limitsOf"> & {
   /** What host keeps its process to. */
   readonly boundsOf: (account: Pick<Account, "state">) => CapsuleLimits;
   readonly urlOf: (label: string) => string;
-  readonly reportDesk: ReportDesk | null;
   readonly url: URL;
   readonly log: Log;
 };
@@ -56,17 +54,17 @@ export type Office = AsyncDisposable & {
 };
 
 export async function openOffice(options: OfficeOptions): Promise<Office> {
-  const { store, people, reportDesk, boundsOf } = options;
+  const { store, people, boundsOf } = options;
   const bans = await openBans(options);
   const keyring = createOperatorKeys(options);
-  const reports = (accounts: readonly AccountId[]): Promise<ReadonlyMap<AccountId, number>> =>
-    reportDesk ? reportDesk.open(accounts) : Promise.resolve(new Map());
+  const reportDesk = createReportDesk(options);
   const desk = {
     ...options,
     bans,
     keyring,
+    reportDesk,
     deeds: createDeeds(options),
-    sight: createSight({ store, host: options.host, limitsOf: boundsOf, reports }),
+    sight: createSight({ store, host: options.host, limitsOf: boundsOf, reports: reportDesk.open }),
     holdingsOf: createHoldings(store, options.urlOf),
     caps: () => capTable({ ...options, limitsOf: boundsOf }),
   };

@@ -70,7 +70,7 @@ function door({ admission }: Overview): Html {
     }`;
 }
 
-function line({ account, load, caps, refusals, reports }: AccountLine, { reports: taken, nowMs }: OverviewView): Html {
+function line({ account, load, caps, refusals, reports }: AccountLine, { nowMs }: OverviewView): Html {
   return html`<li>
     <div class="line">
       <div>
@@ -82,7 +82,7 @@ function line({ account, load, caps, refusals, reports }: AccountLine, { reports
       <dl class="facts">
         ${fact("CPU", cpuOf(load?.cpuMsPerMinute ?? 0))} ${fact("Memory", bytesInWords(load?.pssBytes ?? 0))}
         ${fact("Refusals", refusals > 0 ? html`<strong>${count(refusals)}</strong>` : "0")}
-        ${taken && fact("Reports", reports > 0 ? html`<strong>${count(reports)}</strong>` : "0")}
+        ${fact("Reports", reports > 0 ? html`<strong>${count(reports)}</strong>` : "0")}
       </dl>
       ${capList(caps)}
     </div>
@@ -114,16 +114,15 @@ export type OverviewView = {
   readonly overview: Overview;
   readonly question: Question;
   readonly seen: Seen;
-  readonly reports: boolean;
   readonly nowMs: number;
 };
 
 export function overviewBody(view: OverviewView): Html {
-  const { overview, question, seen, reports } = view;
+  const { overview, question, seen } = view;
   const { temporary, claimed, ending } = overview.accounts.byState;
   const { sort, filter, search, limit, offset } = question;
   return html`<h1>Operations</h1>
-    ${tabs("/operations", reports)}
+    ${tabs("/operations")}
     <div class="two">
       <section>
         <h2>This machine</h2>

@@ -41,7 +41,6 @@ async function overview(desk: PagesDesk, visit: Visit, person: Person): Promise<
     overview: await overviewOf(desk),
     question,
     seen: await desk.sight.look(question),
-    reports: desk.reportDesk !== null,
     nowMs: desk.store.clock.now(),
   });
   return show("Operations", body, person);
@@ -61,7 +60,7 @@ async function accountPage(desk: PagesDesk, visit: Visit, person: Person, refuse
   const trail = { limit: TRAIL_SHOWN, offset: fromOf(visit.query) };
   const body = dossierBody({
     dossier: await dossierOf(desk, account, trail),
-    reports: desk.reportDesk && (await desk.reportDesk.list({ account: account.id, limit: REPORTS_SHOWN, offset: 0 })),
+    reports: (await desk.reportDesk.list({ account: account.id, limit: REPORTS_SHOWN, offset: 0 })).reports,
     trail: { ...trail, total: await trailLength(desk, account.id) },
     refused,
     nowMs: desk.store.clock.now(),
@@ -116,7 +115,7 @@ function keyPages(desk: PagesDesk): PageRoute[] {
   const { keyring, url } = desk;
   const page = async (person: Person, form: Visit["form"], error?: PlatformError): Promise<Response> => {
     const draft = { name: form["name"]?.slice(0, 200) ?? "", access: form["access"] ?? "read", life: form["life"] ?? "30d" };
-    const body = keysBody({ ...(await keyring.list()), drawn: newId(), draft, error, reports: desk.reportDesk !== null });
+    const body = keysBody({ ...(await keyring.list()), drawn: newId(), draft, error });
     return show("Operator's keys", body, person, error);
   };
   return [
@@ -138,11 +137,11 @@ function keyPages(desk: PagesDesk): PageRoute[] {
 
 function reportPages(desk: PagesDesk): PageRoute[] {
   const { reportDesk } = desk;
-  if (reportDesk === null) return [];
   return [
-    forOperators(desk, "GET", "/operations/reports", async ({ query }, person) =>
-      show("Reports", reportsBody(await reportDesk.list({ limit: REPORTS_SHOWN, offset: fromOf(query) })), person),
-    ),
+    forOperators(desk, "GET", "/operations/reports", async ({ query }, person) => {
+      const page = { limit: REPORTS_SHOWN, offset: fromOf(query) };
+      return show("Reports", reportsBody(await reportDesk.list(page), page), person);
+    }),
     forOperators(desk, "POST", "/operations/reports/:report/close", async ({ params, form }, _person, by) => {
       await reportDesk.close(by, params["report"] ?? "");
       const [back] = /^\/operations\/accounts\/[0-9a-f]{32}$/.exec(form["back"] ?? "") ?? ["/operations/reports"];
@@ -155,9 +154,7 @@ function reportPages(desk: PagesDesk): PageRoute[] {
 export function operatorPages(desk: PagesDesk): PageRoute[] {
   return [
     forOperators(desk, "GET", "/operations", (visit, person) => overview(desk, visit, person)),
-    forOperators(desk, "GET", "/operations/caps", async (_visit, person) =>
-      show("Caps", capsBody(await desk.caps(), desk.reportDesk !== null), person),
-    ),
+    forOperators(desk, "GET", "/operations/caps", async (_visit, person) => show("Caps", capsBody(await desk.caps()), person)),
     ...accountPages(desk),
     ...banPages(desk),
     ...keyPages(desk),

@@ -14,7 +14,7 @@ import { madeFrom } from "./made-from.ts";
 import { overviewOf, type OverviewOptions } from "./overview.ts";
 import type { ReportDesk } from "./report-desk.ts";
 import { FILTERS, SORTS, type Sight } from "./sight.ts";
-import { banOnWire, dossierOnWire, lineOnWire, overviewOnWire } from "./wire.ts";
+import { banOnWire, dossierOnWire, lineOnWire, overviewOnWire, reportOnWire } from "./wire.ts";
 
 const TRAIL_SHOWN = 100;
 
@@ -24,7 +24,7 @@ export type OperatorDesk = DossierOptions &
     readonly sight: Sight;
     readonly bans: Bans;
     readonly deeds: Deeds;
-    readonly reportDesk: ReportDesk | null;
+    readonly reportDesk: ReportDesk;
     readonly caps: () => Promise<readonly CapRow[]>;
   };
 
@@ -112,15 +112,15 @@ function banRoutes({ store, keys, bans, deeds }: OperatorDesk): Route[] {
   ];
 }
 
-function reportRoutes(reports: ReportDesk): Route[] {
+function reportRoutes({ reportDesk }: OperatorDesk): Route[] {
   return [
     operatorRoute("GET", "/operator/reports", "read", async ({ url }) => {
       const page = pageOf(url);
-      const listed = await reports.list({ limit: page.perPage, offset: page.offset });
-      return success(listed, { info: { page: page.page, per_page: page.perPage, count: listed.length } });
+      const { reports, total } = await reportDesk.list({ limit: page.perPage, offset: page.offset });
+      return success(reports.map(reportOnWire), { info: pageInfo(page, reports.length, total) });
     }),
     operatorRoute("POST", "/operator/reports/:id/close", "full", async (call) => {
-      await reports.close(call.operator, account(call));
+      await reportDesk.close(call.operator, account(call));
       return success({ id: account(call) });
     }),
   ];
@@ -132,6 +132,6 @@ export function operatorRoutes(desk: OperatorDesk): Route[] {
     operatorRoute("GET", "/operator/caps", "read", async () => success(await desk.caps())),
     ...accountRoutes(desk),
     ...banRoutes(desk),
-    ...(desk.reportDesk ? reportRoutes(desk.reportDesk) : []),
+    ...reportRoutes(desk),
   ];
 }

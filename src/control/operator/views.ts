@@ -18,12 +18,9 @@ const TABS = [
 ] as const;
 export type Tab = (typeof TABS)[number][0];
 
-/** @param reports whether this installation takes any */
-export const tabs = (current: Tab | null, reports: boolean): Html =>
+export const tabs = (current: Tab | null): Html =>
   html`<nav class="tabs" aria-label="Operations">
-    ${TABS.filter(([path]) => reports || path !== "/operations/reports").map(
-      ([path, title]) => html`<a href="${path}" ${path === current && html`aria-current="page"`}>${title}</a>`,
-    )}
+    ${TABS.map(([path, title]) => html`<a href="${path}" ${path === current && html`aria-current="page"`}>${title}</a>`)}
   </nav>`;
 
 const CAP_TITLES: Readonly<Record<Cap, string>> = {

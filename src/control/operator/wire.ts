@@ -4,6 +4,7 @@ import { lifeOf } from "../accounts/lifecycle.ts";
 import type { BanLine } from "./bans.ts";
 import type { Dossier } from "./dossier.ts";
 import type { Overview } from "./overview.ts";
+import type { Report } from "./reports.ts";
 import type { AccountLine } from "./sight.ts";
 
 const isoOrNull = (atMs: number | null): string | null => (atMs === null ? null : iso(atMs));
@@ -95,3 +96,16 @@ export function overviewOnWire({ capacity, accounts, admission, bans }: Overview
     bans,
   };
 }
+
+export const reportOnWire = ({ id, at, account, host, kind, state, closedAt, page, text, contact }: Report) => ({
+  id,
+  created_on: iso(at),
+  account_id: account,
+  host,
+  kind,
+  state,
+  closed_at: isoOrNull(closedAt),
+  page,
+  text,
+  contact,
+});

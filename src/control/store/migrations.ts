@@ -13,6 +13,7 @@ import { wakesMigration } from "./migrations/0009-wakes.ts";
 import { secretsStoreMigration } from "./migrations/0010-secrets-store.ts";
 import { admissionMigration } from "./migrations/0011-admission.ts";
 import { operatorMigration } from "./migrations/0012-operator.ts";
+import { reportsMigration } from "./migrations/0013-reports.ts";
 import type { Dialect } from "./schema.ts";
 
 export function migrations(dialect: Dialect): Record<string, Migration> {
@@ -29,5 +30,6 @@ export function migrations(dialect: Dialect): Record<string, Migration> {
     "0010-secrets-store": secretsStoreMigration(dialect),
     "0011-admission": admissionMigration,
     "0012-operator": operatorMigration,
+    "0013-reports": reportsMigration(dialect),
   };
 }

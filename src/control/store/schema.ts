@@ -306,6 +306,22 @@ export type OperatorKeyTable = {
   last_used_at: number | null;
 };
 
+export type ReportKind = "phishing" | "malware" | "spam" | "other";
+
+/** A visitor's word to the operator; the row outlives the account. */
+export type ReportTable = {
+  id: string;
+  at: number;
+  /** Null where the host name leads to no account that ever was. */
+  account_id: AccountId | null;
+  host: string;
+  kind: ReportKind;
+  /** JSON, sealed with the month's operator key: page, text, contact. */
+  sealed: Sealed;
+  state: "open" | "closed";
+  closed_at: number | null;
+};
+
 export type Schema = {
   accounts: AccountTable;
   tokens: TokenTable;
@@ -331,4 +347,5 @@ export type Schema = {
   secrets: SecretTable;
   bans: BanTable;
   operator_keys: OperatorKeyTable;
+  reports: ReportTable;
 };

@@ -4,13 +4,14 @@ import { test } from "node:test";
 import { amount } from "../../../src/control/operator/views.ts";
 import { loadOf, openOps, type Ops } from "../../fixtures/operator.ts";
 
-const PATHS = ["", "/bans", "/keys", "/caps", `/accounts/${"a".repeat(32)}`] as const;
+const PATHS = ["", "/bans", "/keys", "/caps", "/reports", `/accounts/${"a".repeat(32)}`] as const;
 const DEEDS = [
   "/bans",
   "/keys",
   "/bans/x/remove",
   "/bans/x/end-accounts",
   "/keys/x/end",
+  "/reports/x/close",
   "/accounts/x/suspend",
   "/accounts/x/release",
   "/accounts/x/end",
@@ -32,7 +33,7 @@ test("nobody but an operator can tell them from pages that do not exist", async 
     }
     for (const path of DEEDS) assert.equal((await ops.visit(`/operations${path}`, { cookie, form: {} })).status, 404, path);
   }
-  for (const path of PATHS.slice(0, 4)) assert.equal((await ops.visit(`/operations${path}`)).status, 200, path);
+  for (const path of PATHS.slice(0, 5)) assert.equal((await ops.visit(`/operations${path}`)).status, 200, path);
   assert.ok(!(await ops.visit("/", { cookie: stranger })).text.includes("/operations"));
   assert.match((await ops.visit("/")).text, /<a href="\/operations">Operations<\/a>/);
 });

@@ -227,6 +227,8 @@ const operations: readonly ApiAttack[] = [
   "GET /bans",
   "POST /bans",
   "GET /caps",
+  "GET /reports",
+  "POST /reports/{{V_ID}}/close",
 ].flatMap((call) =>
   ["{{ME_TOKEN}}", `mfk_${"a".repeat(57)}`].map((token) => ({
     tries: `${call} of the operator's with ${token.slice(0, 12)}`,

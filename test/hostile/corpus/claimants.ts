@@ -115,6 +115,8 @@ const owned: readonly PageAttack[] = [
   { tries: "what an operator sees of an account", sends: [{ path: "/operations/accounts/{{V_ID}}" }] },
   { tries: "another's suspension", sends: [{ path: "/operations/accounts/{{V_ID}}/suspend", form: { reason: "x" } }] },
   { tries: "another's end by the operator", sends: [{ path: "/operations/accounts/{{V_ID}}/end", form: { confirm: "{{V_SUB}}" } }] },
+  { tries: "what visitors reported", sends: [{ path: "/operations/reports" }] },
+  { tries: "the end of a report", sends: [{ path: "/operations/reports/{{V_ID}}/close", form: {} }] },
   { tries: "a ban of everybody", sends: [{ path: "/operations/bans", form: { range: "0.0.0.0/0", confirm: "0.0.0.0/0", reason: "x" } }] },
   { tries: "an operator's key", sends: [{ path: "/operations/keys", form: { name: "mine", kind: "full", days: "90" } }] },
 ].map((attack) => ({ ...attack, as: "person" as const, must: LEAD_NOWHERE, never: /mf[tik]_|vault/ }));
