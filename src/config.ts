@@ -113,6 +113,12 @@ export const SETTINGS = {
     "closed to Workers: what is this machine's or its network's though public, such as its address behind NAT",
   ),
   cronTriggers: setting("MAYFLY_CRON_TRIGGERS", "5", "cron triggers", "of all Workers of a temporary account"),
+  interstitial: setting(
+    "MAYFLY_INTERSTITIAL",
+    "",
+    "on or off",
+    "whether browsers are told who made a page before they show one of an unclaimed account; on where others can reach the edge",
+  ),
   logLevel: setting("MAYFLY_LOG_LEVEL", "info", "trace to fatal, or silent", "least severe log line written"),
 } as const satisfies Record<string, Setting>;
 
@@ -285,14 +291,21 @@ export function readControlConfig(environment: Environment) {
   };
 }
 
+/** Whether callers from elsewhere can reach the edge, by what it is called. */
+const isPublic = (edgeBind: string, { hostname }: URL): boolean =>
+  !LOOPBACK.test(edgeBind) || !(LOOPBACK.test(hostname) || hostname.endsWith(".localhost"));
+
 /** Settings of the process that runs strangers' code; none of them opens the database or a seal. @throws SettingError */
 export function readHostConfig(environment: Environment) {
   const { text, whole, oneOf, origin } = reader(environment);
+  const common = shared(environment);
+  const edgeBind = text("edgeBind");
   return {
-    ...shared(environment),
-    consoleHost: origin("url", "http://localhost").hostname,
+    ...common,
+    url: origin("url", `http://localhost:${whole("port", 0, 65_535)}`),
     egressDeny: ranges("egressDeny", text("egressDeny")),
-    edgeBind: text("edgeBind"),
+    edgeBind,
+    interstitial: text("interstitial") ? oneOf("interstitial", ["on", "off"]) === "on" : isPublic(edgeBind, common.edgeUrl),
     maxDiskBytes: whole("capsuleDiskBytes", 1),
     capsulesHot: whole("capsulesHot", 1),
     memoryReserveBytes: whole("memoryReserveBytes", 0),

@@ -94,3 +94,13 @@ test("every setting is described with its unit", () => {
     assert.ok(unit.length > 0 && meaning.length > 0, name);
   }
 });
+
+test("browsers are told of unclaimed pages where others can reach the edge, unless the operator says otherwise", () => {
+  const told = (environment: Record<string, string>): boolean => readHostConfig(environment).interstitial;
+  assert.equal(told({}), false);
+  assert.equal(told({ MAYFLY_EDGE_BIND: "0.0.0.0" }), true);
+  assert.equal(told({ MAYFLY_EDGE_URL: "https://apps.example.com", MAYFLY_EDGE_DOMAIN: "apps.example.com" }), true, "behind a proxy");
+  assert.equal(told({ MAYFLY_EDGE_BIND: "0.0.0.0", MAYFLY_INTERSTITIAL: "off" }), false);
+  assert.equal(told({ MAYFLY_INTERSTITIAL: "on" }), true);
+  assert.throws(() => told({ MAYFLY_INTERSTITIAL: "maybe" }), { name: "SettingError", message: /^MAYFLY_INTERSTITIAL must be one of/ });
+});

@@ -127,10 +127,17 @@ export type Choice = {
   readonly again?: boolean;
 };
 
+/** Who answers for the account behind a label. */
+export type ClaimState = { readonly account: AccountId; readonly claimed: boolean; readonly endsAtMs: number | null };
+
 /** Edge's view of the capsules: holds the caller until the capsule is hot. */
 export type Capsules = {
   /** @param label the part of the host name before the edge domain, lower case. */
   open(label: string, choice?: Choice): Promise<Answerer>;
+  /** Null where nothing serves. Starts no process. */
+  claimState(label: string): Promise<ClaimState | null>;
+  /** Whether nobody answers for the account at this moment; false of one that is not known here. */
+  unclaimed(account: AccountId): boolean;
 };
 
 /** Egress of one capsule: a unix socket that the process may connect to; the socket is its identity. */

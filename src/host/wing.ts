@@ -25,6 +25,8 @@ import { createTrials } from "./capsules/trials/trial.ts";
 import type { InnerDoor, Rung } from "./contract.ts";
 import { followBans } from "./edge/bans.ts";
 import { createEdge, type Edge } from "./edge/edge.ts";
+import { readVisitKey } from "./edge/visitors/visit-key.ts";
+import { Visitors } from "./edge/visitors/visitors.ts";
 import { createEgress, type EgressOptions } from "./egress/egress.ts";
 import { Logs, type LogMode } from "./logs/logs.ts";
 import { Refusals } from "./refusals.ts";
@@ -38,9 +40,11 @@ export type WingOptions = {
   readonly edgeBind: string;
   readonly edgeDomain: string;
   readonly edgeUrl: URL;
+  /** Public origin of control's pages and API. */
+  readonly url: URL;
+  /** Whether visitors of unclaimed accounts are asked before they see a page. */
+  readonly interstitial: boolean;
   readonly trustedProxies: readonly string[];
-  /** Where control's pages and API answer. */
-  readonly consoleHost: string;
   /** Addresses and CIDRs that no Worker reaches. */
   readonly egressDeny: readonly string[];
   readonly capsulesHot: number;
@@ -120,7 +124,11 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   );
   const bans = stack.use(followBans({ control: options.control, clock, log }));
   edge = createEdge({
-    capsules: { open: (label, choice) => supervisor.open(label, choice) },
+    capsules: {
+      open: (label, choice) => supervisor.open(label, choice),
+      claimState: (label) => supervisor.claimState(label),
+      unclaimed: (account) => supervisor.unclaimed(account),
+    },
     domain: options.edgeDomain,
     publicScheme: options.edgeUrl.protocol === "https:" ? "https" : "http",
     trustedProxies: options.trustedProxies,
@@ -134,12 +142,14 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     onPassed: (passed) => logs.passed(passed),
     onRetry: () => supervisor.measures.retries.inc(),
     refuses: (address) => bans.refuses(address),
+    visitors: new Visitors({ clock, key: readVisitKey(options.data), interstitial: options.interstitial, consoleUrl: options.url }),
   });
   const opened = edge;
   stack.defer(() => opened.close());
   const memoryIsShort = (): boolean => freemem() < options.memoryReserveBytes;
   const keeper = stack.use(createKeeper({ sandbox }));
-  const { edgeDomain, consoleHost } = options;
+  const { edgeDomain } = options;
+  const consoleHost = options.url.hostname;
   const egress = createEgress({
     edgeDomain,
     consoleHost,

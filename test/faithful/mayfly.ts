@@ -1,5 +1,8 @@
 // The side of Mayfly: an installation as an operator starts it, to which the unmodified wrangler deploys the same files.
+// A person claims the account: before that, answers bear what keeps search engines and caches off.
+import assert from "node:assert/strict";
 import { join } from "node:path";
+import { FormBrowser } from "../fixtures/form-browser.ts";
 import { startInstallation } from "../fixtures/installation.ts";
 import { startAgent, type Agent } from "../fixtures/wrangler.ts";
 import { SITE_WORKER, SITES, writeSite, type Site } from "./site.ts";
@@ -65,6 +68,12 @@ export async function startMayfly(): Promise<Side & AsyncDisposable> {
     if (site.worker) agent.write(`${site.name}/index.js`, SITE_WORKER);
     hosts.set(site.name, await deploy(agent, site.name, siteConfig(site)));
   }
+  const { id, claimUrl } = agent.account();
+  const person = new FormBrowser({ url: new URL(installation.origin) });
+  await person.opens(claimUrl);
+  await person.signsUp();
+  const claimed = await person.confirms(id);
+  assert.ok(claimed.status < 400, claimed.text);
   const owned = stack.move();
   return {
     placeOf: (worker) => ({ port: installation.edgePort, host: hosts.get(worker) ?? "" }),

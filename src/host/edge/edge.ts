@@ -15,6 +15,8 @@ import { hasBody } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
 import { requestCf } from "./request-cf.ts";
 import { responseOn } from "./tunnel.ts";
+import { kindOf } from "./visitors/arrival.ts";
+import type { Visitors } from "./visitors/visitors.ts";
 
 export type EdgeOptions = {
   readonly capsules: Capsules;
@@ -40,6 +42,8 @@ export type EdgeOptions = {
   readonly refuses?: (address: string) => boolean;
   /** Called once per request to a known account, for its log. */
   readonly onPassed?: (passed: Passed) => void;
+  /** Nobody is asked anything without. */
+  readonly visitors?: Visitors;
 };
 
 export type Edge = {
@@ -99,6 +103,22 @@ function framing(incoming: IncomingMessage, upgrade: boolean): string {
 const asksForWebSocket = (incoming: IncomingMessage): boolean =>
   incoming.method === "GET" && incoming.headers.upgrade?.toLowerCase() === "websocket";
 
+function createListener(maxConnections: number): Server {
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    // How often Node looks for those that are late.
+    connectionsCheckingInterval: 5_000,
+    // Bodies may stream for as long as they like.
+    requestTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    optimizeEmptyRequests: true,
+    shouldUpgradeCallback: asksForWebSocket,
+  });
+  server.maxConnections = maxConnections;
+  return server;
+}
+
 /** Makes the edge. @throws Error when `trustedProxies` holds what is no address or range */
 export function createEdge(options: EdgeOptions): Edge {
   const { domain, publicScheme } = options;
@@ -108,6 +128,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const exchange: ExchangeOptions = {
     capsules: options.capsules,
     compressor: options.compressor ?? new Compressor(),
+    visitors: options.visitors ?? null,
     log: options.log,
     onDone: done,
     onRetry: options.onRetry ?? (() => {}),
@@ -147,11 +168,19 @@ export function createEdge(options: EdgeOptions): Edge {
     const head = requestHead(incoming.method ?? "", target.path, headers.lines, own);
     if (head === null)
       return refuse(incoming, outgoing, pages.malformed("The request target or a header holds a character that it cannot"));
+    const kind = kindOf(incoming.headers, from !== null ? "inner" : upgrade !== null ? "upgrade" : "outside");
     const asked: Asked = {
       label: addressed.label,
       choice: headers.choice,
       host: addressed.host,
       url: `${statement.scheme}://${target.authority}${target.path}`,
+      arrival: {
+        kind,
+        method: incoming.method ?? "",
+        path: target.path,
+        host: addressed.host,
+        origin: `${statement.scheme}://${target.authority}`,
+      },
       address: statement.address,
       ray,
       head,
@@ -166,18 +195,7 @@ export function createEdge(options: EdgeOptions): Edge {
     handle(incoming, responseOn(incoming, socket), { socket, head }, from);
   };
 
-  const server = createServer({
-    maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    // How often Node looks for those that are late.
-    connectionsCheckingInterval: 5_000,
-    // Bodies may stream for as long as they like.
-    requestTimeout: 0,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    optimizeEmptyRequests: true,
-    shouldUpgradeCallback: asksForWebSocket,
-  });
-  server.maxConnections = options.maxConnections ?? 20_000;
+  const server = createListener(options.maxConnections ?? 20_000);
   server.on("request", (incoming, outgoing) => handle(incoming, outgoing, null, null));
   // Without a listener Node says 100 Continue before it is known whether anyone will read the body.
   server.on("checkContinue", (incoming: IncomingMessage, outgoing: ServerResponse) => handle(incoming, outgoing, null, null));

@@ -16,6 +16,10 @@ import { joinSockets } from "./tunnel.ts";
 import { meterTunnel } from "./tunnel-meter.ts";
 import { MAX_UNTAKEN_WRITES } from "./untaken.ts";
 import { upload } from "./upload.ts";
+import type { Arrival } from "./visitors/arrival.ts";
+import { headersBeforeClaim } from "./visitors/before-claim.ts";
+import { say } from "./visitors/say.ts";
+import type { Visitors } from "./visitors/visitors.ts";
 
 /** How a request ended, for metrics: the Worker's answer, the edge's own, or no answer. */
 export type Outcome = "proxied" | "page" | "cut" | "upgraded";
@@ -23,6 +27,7 @@ export type Outcome = "proxied" | "page" | "cut" | "upgraded";
 export type ExchangeOptions = {
   readonly capsules: Capsules;
   readonly compressor: Compressor;
+  readonly visitors: Visitors | null;
   readonly log: Log;
   /** @param status 0 when nothing was sent */
   readonly onDone: (outcome: Outcome, status: number, durationMs: number) => void;
@@ -41,6 +46,7 @@ export type Asked = {
   /** Of the caller. */
   readonly address: string;
   readonly ray: string;
+  readonly arrival: Arrival;
   /** As it is sent to the capsule. */
   readonly head: string;
   readonly hasBody: boolean;
@@ -116,7 +122,23 @@ export class Exchange implements Outlet {
     });
   }
 
+  /** Answers in the Worker's place where a visitor is to be asked first. @returns whether it did */
+  async #askVisitor(): Promise<boolean> {
+    const { capsules, visitors } = this.#options;
+    const { arrival, label, ray } = this.#asked;
+    if (visitors?.concerns(arrival) !== true) return false;
+    const state = await capsules.claimState(label);
+    if (state === null || this.#over) return this.#over;
+    const said = visitors.say(arrival, this.#incoming.headers, state);
+    if (said === null) return false;
+    this.#concern = { account: state.account, origin: null };
+    this.#ownAnswer("refused");
+    say(this.#incoming, this.#outgoing, said, ray);
+    return true;
+  }
+
   async #open(): Promise<void> {
+    if (await this.#askVisitor()) return;
     let answerer: Answerer;
     try {
       const { label, choice } = this.#asked;
@@ -134,11 +156,11 @@ export class Exchange implements Outlet {
       case "lease":
         return this.#send(answerer.lease);
       case "gone":
-        return this.#page(pages.gone(answerer.tombstone));
+        return this.#page(pages.gone(answerer.tombstone, this.#reportUrl));
       case "suspended":
-        return this.#page(pages.suspended(answerer.reason));
+        return this.#page(pages.suspended(answerer.reason, this.#reportUrl));
       case "capped":
-        return this.#page(pages.capped(answerer.over));
+        return this.#page(pages.capped(answerer.over, this.#reportUrl));
       case "none":
         return this.#page(pages.none());
       case "unavailable":
@@ -146,11 +168,19 @@ export class Exchange implements Outlet {
     }
   }
 
-  #page(page: Page, end: Passed["end"] = "refused"): void {
+  get #reportUrl(): string | undefined {
+    return this.#options.visitors?.reportUrl(this.#asked.host);
+  }
+
+  #ownAnswer(end: Passed["end"]): void {
     this.#outcome = "page";
     this.#end = end;
     this.#answered = true;
     this.#whole = true;
+  }
+
+  #page(page: Page, end: Passed["end"] = "refused"): void {
+    this.#ownAnswer(end);
     sendPage(this.#incoming, this.#outgoing, page, this.#asked.ray);
   }
 
@@ -209,8 +239,11 @@ export class Exchange implements Outlet {
   answer(status: number, reason: string, headers: string[], length: number | null): void {
     this.#length = length;
     if (!this.#served(bytesOf(headers))) return;
+    const { kind } = this.#asked.arrival;
+    const account = this.#lease?.account;
+    const unclaimed = kind !== "inner" && account !== undefined && this.#options.capsules.unclaimed(account);
     try {
-      this.#outgoing.writeHead(status, reason, headers);
+      this.#outgoing.writeHead(status, reason, unclaimed ? headersBeforeClaim(headers, kind) : headers);
     } catch (error) {
       // Node has the last word on what a head can hold.
       this.#options.log.warn({ err: error, account: this.#lease?.account }, "a Worker's response cannot be passed on");

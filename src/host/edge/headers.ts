@@ -5,6 +5,7 @@ import type { Choice } from "../contract.ts";
 import { FIELD_LINES } from "./field-lines.ts";
 import { FILE_MARK } from "../file-mark.ts";
 import { HOP_BY_HOP } from "../hop-by-hop.ts";
+import { setsVisit, withoutVisit } from "./visitors/visit-cookie.ts";
 
 /** What the platform says about a request, in place of whatever the caller wrote. */
 export type Statement = {
@@ -81,7 +82,8 @@ export function readRequestHeaders(
     const hop = HOP_BY_HOP.has(lower) || (declared?.has(lower) === true && lower !== "host" && lower !== "content-length");
     if (hop || REPLACED.has(lower) || lower.startsWith("cf-") || lower.startsWith("x-forwarded-") || lower.startsWith("mayfly-")) continue;
     if (lower === names.cfBlobHeader || lower === names.forwardedProtoHeader) continue;
-    lines += `${name}: ${value}\r\n`;
+    const kept = lower === "cookie" ? withoutVisit(value) : value;
+    if (kept !== null) lines += `${name}: ${kept}\r\n`;
   }
   return { lines, hosts, forwardedFor, forwardedProto, acceptEncoding, choice };
 }
@@ -130,7 +132,12 @@ export type ResponseHeaders = {
   readonly fileMark: string | undefined;
 };
 
-/** A Worker's response headers as the caller gets them, with our CF-Ray. */
+/**
+ * A Worker's response headers as the caller gets them, with our CF-Ray.
+ *
+ * Clear-Site-Data does not pass where it would clear cookies: browsers take those of the whole registrable domain,
+ * which is every other account's too.
+ */
 export function responseHeaders(raw: readonly string[], connection: string | undefined, host: string, ray: string): ResponseHeaders {
   const declared = declaredHops(connection);
   const flat: string[] = [];
@@ -144,7 +151,8 @@ export function responseHeaders(raw: readonly string[], connection: string | und
       if (lower === FILE_MARK) fileMark = fileMark === undefined ? value : `${fileMark}, ${value}`;
       continue;
     }
-    if (lower === "set-cookie" && !cookieStaysHome(value, host)) continue;
+    if (lower === "set-cookie" && (!cookieStaysHome(value, host) || setsVisit(value))) continue;
+    if (lower === "clear-site-data" && /\*|cookies/i.test(value)) continue;
     flat.push(name, value);
   }
   flat.push("CF-Ray", ray);

@@ -13,8 +13,12 @@ export type Page = {
   /** Sentences, one a paragraph; the last is the next step. */
   readonly text: readonly string[];
   readonly retryAfterSeconds?: number;
+  /** Where a person can report what answers or answered here. */
+  readonly reportUrl?: string | undefined;
   /** Further members of the JSON form. */
   readonly facts?: Readonly<Record<string, string>>;
+  /** Header lines that this page alone has. */
+  readonly headers?: Readonly<Record<string, string>>;
 };
 
 const WHO: Record<Tombstone["reason"], string> = {
@@ -25,7 +29,7 @@ const WHO: Record<Tombstone["reason"], string> = {
 };
 
 export const pages = {
-  gone: (tombstone: Tombstone): Page => {
+  gone: (tombstone: Tombstone, reportUrl?: string): Page => {
     const at = new Date(tombstone.endedAtMs).toISOString();
     return {
       status: 410,
@@ -37,10 +41,13 @@ export const pages = {
         "Its code and data were erased. Nothing remains but the trail of what it did; it cannot be restored, and this address will never be used again.",
         "Next step: deploy again with `wrangler deploy --temporary`; that makes a new account at a new address.",
       ],
+      reportUrl,
       facts: { reason: tombstone.reason, ended_at: at },
+      // Not "cookies", which would clear those of every host of the same registrable domain.
+      headers: { "Clear-Site-Data": '"cache", "storage"' },
     };
   },
-  suspended: (reason: string): Page => ({
+  suspended: (reason: string, reportUrl?: string): Page => ({
     status: 503,
     code: "account_suspended",
     title: "This account is suspended",
@@ -48,6 +55,7 @@ export const pages = {
       `Reason: ${reason}`,
       "Its code and data are kept. Next step: its owner or agent mends the cause and deploys again, or asks the operator.",
     ],
+    reportUrl,
     facts: { reason },
   }),
   none: (): Page => ({
@@ -63,7 +71,7 @@ export const pages = {
     text: [reason, `Next step: try again in ${retryAfterSeconds} s.`],
     retryAfterSeconds,
   }),
-  capped: ({ cap, reason, retryAfterSeconds, freesAtMs }: Over): Page => {
+  capped: ({ cap, reason, retryAfterSeconds, freesAtMs }: Over, reportUrl?: string): Page => {
     const freesAt = freesAtMs === null ? null : new Date(freesAtMs).toISOString();
     return {
       status: cap === "cpu_ms" || cap === "disk_bytes" ? 503 : 429,
@@ -76,6 +84,7 @@ export const pages = {
           : `It is free again at ${freesAt}. Next step: try again in ${retryAfterSeconds} s.`,
       ],
       retryAfterSeconds,
+      reportUrl,
       facts: { cap, ...(freesAt !== null && { frees_at: freesAt }) },
     };
   },
@@ -104,6 +113,33 @@ export const pages = {
     ],
     facts: { address },
   }),
+  serviceWorkerRefused: (): Page => ({
+    status: 403,
+    code: "service_worker_refused",
+    title: "No service workers before a claim",
+    text: [
+      "A service worker would outlive this temporary account in its visitors' browsers, so none is installed while nobody has claimed the account.",
+      "Next step: have a person claim the account, then register it again.",
+    ],
+  }),
+  reserved: (): Page => ({
+    status: 404,
+    code: "reserved_path",
+    title: "This path is the platform's",
+    text: [
+      "Paths below /cdn-cgi/mayfly/ never reach a Worker whose account nobody has claimed.",
+      "Next step: use another path, or have a person claim the account.",
+    ],
+  }),
+  notFromHere: (): Page => ({
+    status: 403,
+    code: "cross_site",
+    title: "This form came from elsewhere",
+    text: [
+      "Only the page of this very host may say that its visitor goes on.",
+      "Next step: open the address itself and press Continue there.",
+    ],
+  }),
   malformed: (problem: string): Page => ({
     status: 400,
     code: "bad_request",
@@ -113,18 +149,19 @@ export const pages = {
 };
 
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-const escape = (text: string): string => text.replace(/[&<>"]/g, (character) => ESCAPES[character] ?? "");
+/** Text as it may stand in an element or in an attribute between double quotes. */
+export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (character) => ESCAPES[character] ?? "");
 
 const html = (page: Page): string => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <meta name="robots" content="noindex">
-<title>${escape(page.title)}</title>
+<title>${escapeHtml(page.title)}</title>
 <style>:root{color-scheme:light dark}body{font:1.05rem/1.6 system-ui,sans-serif;max-width:38rem;margin:15vh auto;padding:0 1.5rem}h1{font-size:1.4rem}</style>
-<h1>${escape(page.title)}</h1>
-${page.text.map((sentence) => `<p>${escape(sentence).replace(/`([^`]*)`/g, "<code>$1</code>")}</p>`).join("\n")}
-</html>
+<h1>${escapeHtml(page.title)}</h1>
+${page.text.map((sentence) => `<p>${escapeHtml(sentence).replace(/`([^`]*)`/g, "<code>$1</code>")}</p>`).join("\n")}
+${page.reportUrl === undefined ? "" : `<p><a href="${escapeHtml(page.reportUrl)}" rel="noreferrer">Report what was here</a></p>\n`}</html>
 `;
 
 /** The form that an Accept header prefers: the first of the three kinds that it names. */
@@ -142,7 +179,8 @@ const TYPES = { html: "text/html; charset=utf-8", json: "application/json; chars
 
 function render(page: Page, as: keyof typeof TYPES): string {
   if (as === "html") return html(page);
-  if (as === "text") return `${page.text.join("\n")}\n`;
+  const report = page.reportUrl === undefined ? [] : [`Report what was here: ${page.reportUrl}`];
+  if (as === "text") return `${[...page.text, ...report].join("\n")}\n`;
   return `${JSON.stringify({ error: page.code, message: page.text.join(" "), ...page.facts })}\n`;
 }
 
@@ -157,6 +195,8 @@ export function sendPage(incoming: IncomingMessage, outgoing: ServerResponse, pa
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+    ...page.headers,
     Vary: "Accept",
     "CF-Ray": ray,
     ...(page.retryAfterSeconds === undefined ? {} : { "Retry-After": page.retryAfterSeconds }),

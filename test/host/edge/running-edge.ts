@@ -5,7 +5,7 @@ import { connect, type AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { createEdge, type Edge, type EdgeOptions } from "../../../src/host/edge/edge.ts";
 import { CapsulePool } from "../../../src/host/edge/pool.ts";
-import type { Answerer, Capsules, Choice } from "../../../src/host/contract.ts";
+import type { Answerer, Capsules, Choice, ClaimState } from "../../../src/host/contract.ts";
 import { newAccountId } from "../../../src/kernel/ids.ts";
 import { createLog } from "../../../src/kernel/log.ts";
 import { CF_BLOB_HEADER, FORWARDED_PROTO_HEADER } from "./running-workerd.ts";
@@ -26,6 +26,8 @@ export type FakeCapsules = Capsules & {
   given: number;
   ended: AbortController;
   replaced: AbortController;
+  /** Of every label; null: nobody. */
+  stands: ClaimState | null;
   lease(): Answerer;
 };
 
@@ -66,6 +68,9 @@ export function fakeCapsules(socketPath: string): FakeCapsules {
       return { kind: "lease", lease };
     },
     choices: [],
+    stands: { account, claimed: true, endsAtMs: null },
+    claimState: () => Promise.resolve(capsules.stands),
+    unclaimed: () => capsules.stands?.claimed === false,
     open: async (label, choice) => {
       if (choice) capsules.choices.push(choice);
       return (await capsules.answers.get(label)?.()) ?? capsules.lease();

@@ -2,11 +2,12 @@
 import { createHash } from "node:crypto";
 import type { CapsuleLimits, CapsuleSpec, Route, StateKept, Tombstone } from "../../../capsule/spec.ts";
 import type { AccountId, Subdomain } from "../../../kernel/ids.ts";
-import type { Origin } from "../../contract.ts";
+import type { ClaimState, Origin } from "../../contract.ts";
 
 export type Essentials = {
   readonly account: AccountId;
   readonly subdomain: Subdomain;
+  readonly claimed: boolean;
   readonly generation: number;
   readonly endsAtMs: number | null;
   readonly suspended: string | null;
@@ -46,6 +47,7 @@ export function essentials(spec: CapsuleSpec): Essentials {
   return {
     account: spec.account,
     subdomain: spec.subdomain,
+    claimed: spec.claimed,
     generation: spec.generation,
     endsAtMs: spec.endsAtMs,
     suspended: spec.suspended,
@@ -61,6 +63,16 @@ export function essentials(spec: CapsuleSpec): Essentials {
 /** What callers are told between the end time and control's own word on it. */
 export function lapse(of: Essentials, endsAtMs: number): Tombstone {
   return { account: of.account, subdomain: of.subdomain, reason: "expired", endedAtMs: endsAtMs };
+}
+
+/** Who answers for what serves at a label; null where nothing does. */
+export function claimStateAt(
+  capsule: { readonly known: Essentials | null; readonly lives: boolean } | undefined,
+  label: string,
+): ClaimState | null {
+  const known = capsule?.known ?? null;
+  if (known === null || capsule?.lives !== true || known.suspended !== null || !known.routes.has(label)) return null;
+  return { account: known.account, claimed: known.claimed, endsAtMs: known.endsAtMs };
 }
 
 const LABEL = /^[a-z0-9-]{1,63}$/;

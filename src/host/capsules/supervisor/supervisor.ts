@@ -16,7 +16,7 @@ import type { AccountId } from "../../../kernel/ids.ts";
 import type { Log } from "../../../kernel/log.ts";
 import type { Budgets } from "../../budgets/budgets.ts";
 import type { RefusedEvent, Refusals } from "../../refusals.ts";
-import type { Answerer, Capsules, Choice, EgressFactory, Journal, Sandbox } from "../../contract.ts";
+import type { Answerer, Capsules, Choice, ClaimState, EgressFactory, Journal, Sandbox } from "../../contract.ts";
 import { Ahead } from "./ahead.ts";
 import { refused } from "./callers.ts";
 import { Capsule } from "./capsule.ts";
@@ -36,7 +36,7 @@ import { eraseTree } from "../files/durable.ts";
 import { SpecStore } from "../files/spec-store.ts";
 import { Rest } from "./rest.ts";
 import { rounds } from "./rounds.ts";
-import { isPreview, subdomainOf } from "./essentials.ts";
+import { claimStateAt, isPreview, subdomainOf } from "./essentials.ts";
 import { UserIds } from "../files/user-ids.ts";
 
 export type SupervisorOptions = {
@@ -138,6 +138,18 @@ export class Supervisor implements Capsules, AsyncDisposable {
     if (found.kind === "tombstone") return { kind: "gone", tombstone: found.tombstone };
     if (found.kind === "unavailable") return found;
     return (await this.#openKnown(label, subdomain, choice)) ?? { kind: "none" };
+  }
+
+  async claimState(label: string): Promise<ClaimState | null> {
+    const subdomain = subdomainOf(label) ?? "";
+    const known = claimStateAt(this.#bySubdomain.get(subdomain), label);
+    if (known !== null || subdomain === "") return known;
+    const found = await this.#lookups.ask(label, () => this.#bySubdomain.get(subdomain)?.known?.generation ?? -1);
+    return found.kind === "applied" ? claimStateAt(this.#bySubdomain.get(subdomain), label) : null;
+  }
+
+  unclaimed(account: AccountId): boolean {
+    return this.#capsules.get(account)?.known?.claimed === false;
   }
 
   /**
