@@ -28,7 +28,15 @@ test("every setting that a document names exists", () => {
 });
 
 test("every file that a document links to is there", () => {
-  for (const path of ["README.md", "SECURITY.md", "docs/security.md", "docs/api.md", "docs/bench.md", "docs/compatibility.md"]) {
+  for (const path of [
+    "README.md",
+    "SECURITY.md",
+    "docs/security.md",
+    "docs/api.md",
+    "docs/bench.md",
+    "docs/compatibility.md",
+    "docs/secrets.md",
+  ]) {
     const at = new URL(`../${path}`, import.meta.url);
     for (const [, link = ""] of read(path).matchAll(/\]\((?!https?:)([^)#\s]+)/g)) {
       assert.ok(existsSync(new URL(link, at)), `${path} links to ${link}`);

@@ -1,6 +1,7 @@
 // Structured logs, one JSON object a line on standard error. Nothing that could open a door is written:
-// the serializers below drop headers and bodies, and redaction catches what a caller names by mistake.
+// redaction catches what a caller names by mistake, and every line loses what has the form of a secret of ours.
 import pino from "pino";
+import { redactSecrets } from "./secrets.ts";
 
 export type Log = pino.Logger;
 
@@ -15,6 +16,7 @@ export function createLog(name: string, level: string): Log {
       base: { name },
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: "[redacted]" },
+      hooks: { streamWrite: redactSecrets },
     },
     pino.destination({ dest: 2, sync: true }),
   );

@@ -2,6 +2,7 @@
 // a Worker that logs without end from costing the other accounts of this process more than its share.
 import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { redactSecrets } from "../../kernel/secrets.ts";
 import type { Listening, Mouth } from "../contract.ts";
 import type { Crowd } from "./crowd.ts";
 
@@ -142,7 +143,7 @@ export class Ears implements Listening {
       this.#missed = [...this.#missed, call].slice(-MAX_MISSED);
       return null;
     }
-    await this.#listener.take(answer);
+    await this.#listener.take(redactSecrets(answer));
     return answer.length;
   }
 }

@@ -1,5 +1,6 @@
 // The logs of all accounts of this host: each opened when something happens to it and closed when nothing does. An
-// account that does not live has none: what comes late for it is thrown away.
+// account that does not live has none: what comes late for it is thrown away. Secrets of ours are taken out of what the
+// edge tells here, and of what a process tells in ears.ts.
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import type { FollowQuery, LogPage, LogQuery, MetricsMinute, MetricsQuery, TailQuery } from "../../capsule/logs.ts";
@@ -7,6 +8,7 @@ import type { Clock } from "../../kernel/clock.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Log } from "../../kernel/log.ts";
+import { redactSecrets } from "../../kernel/secrets.ts";
 import type { Budget } from "../budgets/budget.ts";
 import type { Budgets } from "../budgets/budgets.ts";
 import type { Fate, Journal, Listening, Mouth, Origin, Passed, Refusals } from "../contract.ts";
@@ -53,7 +55,9 @@ export class Logs implements Journal, AsyncDisposable {
   }
 
   passed(passed: Passed): void {
-    if (this.#options.lives(passed.account)) this.#of(passed.account).passed(passed);
+    if (!this.#options.lives(passed.account)) return;
+    const { url, head } = passed;
+    this.#of(passed.account).passed({ ...passed, url: redactSecrets(url), head: redactSecrets(head) });
   }
 
   hear(account: AccountId, mouth: Mouth, ended: AbortSignal, origins: ReadonlyMap<string, Origin>): Listening | null {

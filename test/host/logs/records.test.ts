@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { LogRecord } from "../../../src/capsule/logs.ts";
 import { answering } from "../../fixtures/capsules.ts";
+import { newSecret } from "../../../src/kernel/ids.ts";
 import { loggingHouse, type LoggingHouse } from "./logging-house.ts";
 
 let house: LoggingHouse;
@@ -54,6 +55,21 @@ describe("an account's log", () => {
       ["log", "info", "warn", "error", "debug"].map((level) => [level, `${level} says 1`]),
     );
     assert.ok(lines.every((line) => line.ray === ray && line.worker === "test"));
+  });
+
+  test("has no secrets of ours, whoever wrote them where", async () => {
+    const secret = newSecret("mft");
+    const { account, label } = await house.bench.deploy(`export default { async fetch(request) {
+      console.log("the Worker says", ${JSON.stringify(secret)});
+      throw new Error("and throws " + ${JSON.stringify(secret)});
+    } };`);
+    const wrong = `mfc_${"0".repeat(57)}`;
+    await house.ask(label, `/a?b=${wrong}`);
+    const records = await house.records(account);
+    const [line] = only(records, "console");
+    assert.equal(line?.text, "the Worker says mft_[redacted]");
+    assert.equal(only(records, "exception")[0]?.message, "and throws mft_[redacted]");
+    assert.match(only(records, "request")[0]?.url ?? "", /\/a\?b=mfc_\[redacted\]$/);
   });
 
   test("shows objects as JSON and errors with their stacks", async () => {
