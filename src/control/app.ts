@@ -2,11 +2,15 @@
 import { Hono, type Context } from "hono";
 import type { CapsuleHost } from "../capsule/messages.ts";
 import { PlatformError } from "../kernel/errors.ts";
+import type { Log } from "../kernel/log.ts";
 import type { Env } from "./http/api.ts";
 import { failure } from "./http/envelope.ts";
 import { errorTable } from "./http/error-table.ts";
+import { known } from "./http/failures.ts";
+import { refuseLeaked, type EndLeaked } from "./http/leaked.ts";
 import type { Metrics } from "./http/metrics.ts";
 import { checkApiHost, checkApiOrigin } from "./http/origin.ts";
+import { errorPage } from "./http/site.ts";
 
 export type AppOptions = {
   readonly api: Hono<Env>;
@@ -15,7 +19,12 @@ export type AppOptions = {
   readonly metrics: Metrics;
   readonly url: URL;
   readonly databaseAnswers: () => Promise<boolean>;
+  readonly endLeaked: EndLeaked;
+  readonly log: Log;
 };
+
+/** Paths that programs ask for; all others are pages. */
+const FOR_PROGRAMS = /^\/(client|healthz|metrics|errors)(\/|$)/;
 
 const LOOPBACK_PEER = /^(127\.|::1$|::ffff:127\.)/;
 
@@ -27,6 +36,18 @@ function refusal(context: Context<Env>, url: URL, ...checks: readonly ((headers:
   } catch (error) {
     if (error instanceof PlatformError) return failure(error, url.origin);
     throw error;
+  }
+}
+
+/** The refusal of a request whose address holds a secret: before any other part sees the address. */
+async function leaked(context: Context<Env>, { url, endLeaked, log }: AppOptions): Promise<Response | undefined> {
+  try {
+    await refuseLeaked(context.env.incoming?.url ?? context.req.url, context.req.header("referer"), endLeaked);
+    return undefined;
+  } catch (thrown) {
+    const error = known(thrown);
+    if (error.status >= 500) log.error({ err: error.cause ?? error, code: error.code }, error.message);
+    return FOR_PROGRAMS.test(new URL(context.req.url).pathname) ? failure(error, url.origin) : errorPage(error, url);
   }
 }
 
@@ -47,6 +68,7 @@ async function health(options: AppOptions): Promise<Response> {
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
+  app.use("*", async (context, next) => (await leaked(context, options)) ?? (await next()));
   app.use("/client/v4/*", async (context, next) => refusal(context, options.url, checkApiHost, checkApiOrigin) ?? (await next()));
   app.route("/client/v4", options.api);
   app.get("/healthz", (context) => refusal(context, options.url, checkApiHost) ?? health(options));

@@ -28,6 +28,7 @@ import { createChange } from "./composer/change.ts";
 import { createComposer, limitsByState, type Composer } from "./composer/composer.ts";
 import { createOutside } from "./composer/outside.ts";
 import { createApi, type Env } from "./http/api.ts";
+import type { EndLeaked } from "./http/leaked.ts";
 import { createMetrics } from "./http/metrics.ts";
 import type { Route } from "./http/routes.ts";
 import type { Upgrades } from "./http/upgrade.ts";
@@ -43,6 +44,7 @@ import { createProducts } from "./products/registry.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { openRefusals, type Refusals } from "./tokens/refusals.ts";
 import { createOwnerTokens } from "./tokens/owner-tokens.ts";
+import { endLeakedTokens } from "./tokens/leaked.ts";
 import { openTokens, type Tokens } from "./tokens/tokens.ts";
 import { openTokenUses, type TokenUses } from "./tokens/uses.ts";
 import { openTrail, type Trail } from "./trail/trail.ts";
@@ -195,6 +197,10 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   // Where the database does not answer, as of the last look.
   const admissionNow = () => admission.look().then(admission.stats, admission.stats);
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
+  const endLeaked: EndLeaked = async (secrets) => {
+    await endLeakedTokens({ store, keys, trail }, secrets);
+    await people.endLeaked(secrets);
+  };
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
   opening.use(keepReports(store, log));
   opening.use(followCapsuleEvents({ store, trail, composer, host, rescheduled, log }));
@@ -203,7 +209,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const crons = products.flatMap(({ schedules }) => (schedules ? [cronWakes({ store, schedules, host, log })] : []));
   const wakes = opening.use(startWakes({ sources: [...crons, alarmWakes({ store, host, log })], clock: store.clock, log }));
   clockwork.wakes = wakes;
-  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, url, log }));
+  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, endLeaked, url, log }));
   const limitsOf = createLimits({ store, products, host, capsule: capsuleLimits(options) });
   const office = opening.use(
     await openOffice({
@@ -265,7 +271,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     refuseBanned: office.refuseBanned,
     log,
   });
-  const app = createApp({ api, pages, host, metrics, url, databaseAnswers: () => answers(store) });
+  const app = createApp({ api, pages, host, metrics, url, endLeaked, log, databaseAnswers: () => answers(store) });
   const stack = opening.move();
   return {
     app,
@@ -277,7 +283,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     claims,
     reaper,
     wakes,
-    capsuleControl: createCapsuleControl({ store, composer, products, bans: office.bans.active }),
+    capsuleControl: createCapsuleControl({ store, composer, products, endLeaked, bans: office.bans.active }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
 }

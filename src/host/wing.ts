@@ -135,6 +135,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     cfBlobHeader: CF_BLOB_HEADER,
     forwardedProtoHeader: FORWARDED_PROTO_HEADER,
     log,
+    leaked: (secrets) => options.control.leaked(secrets),
     onDone: (outcome, status, durationMs) => {
       supervisor.measures.requests.inc({ outcome, status: String(Math.floor(status / 100)) });
       supervisor.measures.requestSeconds.observe(durationMs / 1_000);

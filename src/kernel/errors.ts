@@ -192,6 +192,14 @@ export const ERRORS = {
     "Write five fields in UTC: minute, hour, day of month, month, day of week from 1 (Sunday) to 7; docs/api.md has the dialect.",
   ),
   too_many_crons: row(400, 10072, false, "Remove some from triggers.crons, or delete a Worker that has some, and deploy again."),
+  // secrets in addresses
+  token_in_url: row(
+    400,
+    71484,
+    false,
+    "Send tokens as `Authorization: Bearer <token>` only. For another one run `wrangler logout`, then `wrangler deploy --temporary`, or ask the account's owner.",
+  ),
+  link_in_url: row(400, 71485, false, "Open the link exactly as it was printed: its secret comes after the `#`, which no server sees."),
   // this machine
   capsule_failed: row(503, 71503, true, "Nothing was lost. Try again in a moment; if it goes on, tell the operator."),
   over_cap: row(

@@ -14,6 +14,7 @@ export type CapsuleControlOptions = {
   readonly composer: Composer;
   readonly products: readonly Product[];
   readonly bans: CapsuleControl["bans"];
+  readonly endLeaked: CapsuleControl["leaked"];
 };
 
 /** Of a DNS label: whatever is longer has no address. */
@@ -34,7 +35,7 @@ async function ask(products: readonly Product[], question: (labels: Labels) => P
   return { kind: "nothing" };
 }
 
-export function createCapsuleControl({ store, composer, products, bans }: CapsuleControlOptions): CapsuleControl {
+export function createCapsuleControl({ store, composer, products, bans, endLeaked }: CapsuleControlOptions): CapsuleControl {
   const answer = (account: Account | undefined): Promise<LookupAnswer> => {
     if (!account) return Promise.resolve({ kind: "none" });
     const tombstone = tombstoneOf(account, store.clock.now());
@@ -83,7 +84,7 @@ export function createCapsuleControl({ store, composer, products, bans }: Capsul
       return byName(account, parts.name);
     },
     bans,
-    leaked: () => Promise.resolve(),
+    leaked: endLeaked,
     held: async (accounts) => {
       const ids = accounts.map(({ account }) => account);
       const rows = ids.length === 0 ? [] : await store.db.selectFrom("accounts").selectAll().where("id", "in", ids).execute();

@@ -58,6 +58,8 @@ function fieldsOf(given: URLSearchParams): Record<string, string> {
 
 const TITLES: Partial<Record<PlatformError["code"], string>> = {
   wrong_host: "Not at this address",
+  token_in_url: "A token in the address",
+  link_in_url: "A secret in the address",
   cross_site: "This form came from elsewhere",
   route_not_found: "There is no such page",
   account_not_found: "There is no such account",

@@ -6,6 +6,7 @@ import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
 import { known } from "./failures.ts";
+import { refuseLeaked, type EndLeaked } from "./leaked.ts";
 import { checkApiHost, checkApiOrigin } from "./origin.ts";
 
 const REFUSAL_READ_WITHIN_MS = 5000;
@@ -32,6 +33,7 @@ export type UpgradesOptions = {
   /** Takes the socket over, or throws before a byte was written. */
   readonly connect: (call: UpgradeCall) => Promise<void>;
   readonly stop: () => Promise<void>;
+  readonly endLeaked: EndLeaked;
   readonly log: Log;
 };
 
@@ -46,10 +48,11 @@ async function refuse(socket: Duplex, error: PlatformError, origin: string): Pro
   setTimeout(() => socket.destroy(), REFUSAL_READ_WITHIN_MS).unref();
 }
 
-export function createUpgrades({ url, path, connect, stop, log }: UpgradesOptions): Upgrades {
+export function createUpgrades({ url, path, connect, stop, endLeaked, log }: UpgradesOptions): Upgrades {
   const pathOf = (request: IncomingMessage): URL | null => URL.parse(request.url ?? "", url.origin);
   const answer = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     try {
+      await refuseLeaked(request.url ?? "", request.headers.referer, endLeaked);
       const asked = pathOf(request);
       if (asked === null || !path.test(asked.pathname)) {
         throw new PlatformError("invalid_input", {

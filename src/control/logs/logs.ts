@@ -3,6 +3,7 @@
 import type { CapsuleHost } from "../../capsule/messages.ts";
 import type { Log } from "../../kernel/log.ts";
 import { success } from "../http/envelope.ts";
+import type { EndLeaked } from "../http/leaked.ts";
 import { accountRoute, type AccountCall, type Route } from "../http/routes.ts";
 import { createUpgrades, type Upgrades } from "../http/upgrade.ts";
 import type { Keys } from "../keys/keys.ts";
@@ -28,6 +29,7 @@ export type LogsOptions = {
   /** The product that knows which Workers there are. */
   readonly workers: Product;
   readonly require: ProductContext["require"];
+  readonly endLeaked: EndLeaked;
   readonly url: URL;
   readonly log: Log;
 };
@@ -63,7 +65,7 @@ function recordRoutes(options: LogsOptions, following: Following): Route[] {
 }
 
 export function createLogs(options: LogsOptions): Logs {
-  const { store, keys, trail, tokens, host, workers, require, url, log } = options;
+  const { store, keys, trail, tokens, host, workers, require, endLeaked, url, log } = options;
   const watch = openWatch({ tokens, clock: store.clock, log });
   const following = openFollowing({ host, watch, log });
   const tails = openTails({ store, trail, workers, require, log });
@@ -80,6 +82,7 @@ export function createLogs(options: LogsOptions): Logs {
       path: CONNECT_PATH,
       connect: (call) => connectTail({ host, tails, capabilities, watch, log }, call),
       stop,
+      endLeaked,
       log,
     }),
     [Symbol.asyncDispose]: stop,

@@ -16,6 +16,8 @@ export type Invitations = {
   peek(secret: string): Promise<Role | null>;
   /** The same, and it is used up. */
   consume(tx: Tx, secret: string): Promise<Role | null>;
+  /** Ends the link without using it; false where there was none. */
+  end(tx: Tx, secret: string): Promise<boolean>;
 };
 
 export function createInvitations({ store, keys }: { readonly store: Store; readonly keys: Keys }): Invitations {
@@ -74,6 +76,10 @@ export function createInvitations({ store, keys }: { readonly store: Store; read
         .execute();
       const row = gone.find((invitation) => invitation.hash === hash);
       return row && open(row) ? row.role : null;
+    },
+    end: async (tx, secret) => {
+      const ended = tx.deleteFrom("person_invitations").where("hash", "=", keys.lookupHash(secret)).returning("hash");
+      return (await ended.executeTakeFirst()) !== undefined;
     },
   };
 }

@@ -51,6 +51,8 @@ export type People = {
   invite(by: Person): Promise<string>;
   /** The role that a link's secret gives; null when it is unknown, used or late. */
   invitation(secret: string): Promise<Role | null>;
+  /** Ends those of the secrets that are invitations or operator's links, each with its trail entry; all others change nothing. */
+  endLeaked(secrets: readonly string[]): Promise<void>;
   /** Makes a person who signed up before the operator. @throws PlatformError invitation_unknown */
   becomeOperator(person: Person, secret: string): Promise<void>;
 };
@@ -100,7 +102,7 @@ const personOf = (user: User): Person => ({
   role: user.role === "operator" ? "operator" : "person",
 });
 
-type Links = Pick<People, "operatorLink" | "invite" | "invitation" | "becomeOperator">;
+type Links = Pick<People, "operatorLink" | "invite" | "invitation" | "endLeaked" | "becomeOperator">;
 
 /** The links that let somebody in, or make them the operator. */
 function linksOf({ store, trail, url }: PeopleOptions, invitations: Invitations): Links {
@@ -120,6 +122,21 @@ function linksOf({ store, trail, url }: PeopleOptions, invitations: Invitations)
       return `${url.origin}/invitation#${secret}`;
     },
     invitation: async (secret) => (isSecret("mfo", secret) || isSecret("mfi", secret) ? invitations.peek(secret) : null),
+    endLeaked: async (secrets) => {
+      for (const secret of secrets.filter((one) => isSecret("mfo", one) || isSecret("mfi", one))) {
+        await store.transaction(async (tx) => {
+          if (!(await invitations.end(tx, secret))) return;
+          const entry = { at: store.clock.now(), account: null, task: null, actors: ["mayfly"], token: null };
+          await trail.append(tx, {
+            ...entry,
+            action: "invitation:end",
+            resource: "invitation/*",
+            outcome: "done",
+            reason: "leaked in a URL",
+          });
+        });
+      }
+    },
     becomeOperator: (person, secret) =>
       store.transaction(async (tx) => {
         if ((await invitations.consume(tx, secret)) !== "operator") throw unknownInvitation();

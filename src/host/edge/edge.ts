@@ -11,6 +11,7 @@ import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exch
 import { Compressor } from "./files/compressor.ts";
 import { newRay, readRequestHeaders, requestHead, state } from "./headers.ts";
 import { readHost } from "./host-name.ts";
+import { Leaks } from "./leaks.ts";
 import { hasBody } from "./linger.ts";
 import { pages, sendPage, type Page } from "./pages.ts";
 import { requestCf } from "./request-cf.ts";
@@ -35,6 +36,8 @@ export type EdgeOptions = {
   readonly compressor?: Compressor;
   /** Connections at once; further ones are closed. */
   readonly maxConnections?: number;
+  /** Told of secrets in addresses. */
+  readonly leaked?: (secrets: readonly string[]) => Promise<void>;
   /** Called once per request; 0 is the status of one that got no answer. */
   readonly onDone?: (outcome: Outcome, status: number, durationMs: number) => void;
   readonly onRetry?: () => void;
@@ -124,6 +127,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const { domain, publicScheme } = options;
   const clients = clientAddresses(options.trustedProxies);
   const cf = requestCf();
+  const leaks = new Leaks(options.leaked ?? (() => Promise.resolve()), options.log);
   const done = options.onDone ?? (() => {});
   const exchange: ExchangeOptions = {
     capsules: options.capsules,
@@ -141,6 +145,8 @@ export function createEdge(options: EdgeOptions): Edge {
   };
 
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse, upgrade: Asked["upgrade"], from: AccountId | null): void => {
+    const leak = leaks.refusal(incoming);
+    if (leak !== null) return refuse(incoming, outgoing, leak);
     const headers = readRequestHeaders(incoming.rawHeaders, incoming.headers.connection, options, from === null);
     const target = from === null ? readTarget(incoming, headers.hosts) : (readAbsolute(incoming.url ?? "") ?? "The URL cannot be read");
     if (typeof target === "string") return refuse(incoming, outgoing, pages.malformed(target));
@@ -221,6 +227,7 @@ export function createEdge(options: EdgeOptions): Edge {
     },
     close: () =>
       new Promise((resolve) => {
+        leaks[Symbol.dispose]();
         server.close(() => resolve());
         server.closeAllConnections();
         for (const socket of sockets) socket.destroy();

@@ -138,6 +138,24 @@ export const pages = {
     text: [
       "Only the page of this very host may say that its visitor goes on.",
       "Next step: open the address itself and press Continue there.",
+      ],
+    }),
+  tokenInUrl: (): Page => ({
+    status: 400,
+    code: "token_in_url",
+    title: "A token in an address",
+    text: [
+      "The address of this request, or of the page before it, holds a token. Whoever keeps addresses has read it, so it is ended if it worked, and no Worker was asked.",
+      "Next step: send tokens as `Authorization: Bearer <token>` to the API alone. `wrangler deploy --temporary` makes a new account; the owner of a claimed one makes new tokens.",
+    ],
+  }),
+  linkInUrl: (): Page => ({
+    status: 400,
+    code: "link_in_url",
+    title: "A link's secret in an address",
+    text: [
+      "The address of this request, or of the page before it, holds the secret of a claim link or an invitation. Whoever keeps addresses has read it, so an invitation is ended, and no Worker was asked.",
+      "Next step: open the link exactly as it was printed; claim the account soon, before anybody else does, or ask for a new invitation.",
     ],
   }),
   malformed: (problem: string): Page => ({
@@ -194,6 +212,7 @@ export function sendPage(incoming: IncomingMessage, outgoing: ServerResponse, pa
     "Content-Length": body.length,
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
     ...page.headers,

@@ -44,7 +44,12 @@ onBothDatabases("A capsule's event", {
     await deploy(client, "app");
     await client.call("POST", "/workers/scripts/app/subdomain", { json: { enabled: true } });
     const { id } = (await client.call("POST", "/workers/scripts/app/versions", { body: upload() })).result as { id: string };
-    const control = createCapsuleControl({ ...optionsOf(bench, shop), products: shop.products, bans: () => Promise.resolve([]) });
+    const control = createCapsuleControl({
+      ...optionsOf(bench, shop),
+      products: shop.products,
+      bans: () => Promise.resolve([]),
+      endLeaked: () => Promise.resolve(),
+    });
     const look = () => control.lookup(`${id.slice(0, 8)}--app--${client.account.subdomain}`);
     assert.equal((await look()).kind, "spec");
     bench.clock.advance(1);

@@ -34,6 +34,7 @@ async function open(bench: Bench, edgeUrl?: string) {
     composer: shop.composer,
     products: shop.products,
     bans: () => Promise.resolve([]),
+    endLeaked: () => Promise.resolve(),
   });
   const labelOf = (which: string | null, script = "app"): string =>
     `${which === null ? "" : `${which.slice(0, 36).replace(/-.{4}-4.*/, "")}--`}${script}--${client.account.subdomain}`;
