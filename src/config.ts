@@ -24,6 +24,12 @@ export const SETTINGS = {
   edgeDomain: setting("MAYFLY_EDGE_DOMAIN", "mayfly.localhost", "domain", "Workers answer at <worker>--<subdomain>.<domain>"),
   url: setting("MAYFLY_URL", "", "origin", "public origin of the API and pages; http://localhost:<port> by default"),
   edgeUrl: setting("MAYFLY_EDGE_URL", "", "origin", "public scheme, domain and port of the edge; http://<domain>:<port> by default"),
+  connectionsPerAddress: setting(
+    "MAYFLY_CONNECTIONS_PER_ADDRESS",
+    "2000",
+    "connections",
+    "at once from one address (IPv6: /56) to each port; trusted proxies have no bound",
+  ),
   trustedProxies: setting("MAYFLY_TRUSTED_PROXIES", "", "addresses or CIDRs, by comma", "whose X-Forwarded-For is believed"),
   data: setting("MAYFLY_DATA", "./.mayfly", "directory", "everything that must outlive a restart"),
   run: setting("MAYFLY_RUN", "", "directory", "sockets; /run/mayfly-<8 hex> as root, else in the system's temporary directory"),
@@ -212,6 +218,7 @@ function shared(environment: Environment) {
     edgeDomain,
     edgeUrl: origin("edgeUrl", `http://${edgeDomain}:${edgePort}`),
     trustedProxies: ranges("trustedProxies", text("trustedProxies")),
+    connectionsPerAddress: whole("connectionsPerAddress", 1),
     logLevel: text("logLevel"),
   };
 }

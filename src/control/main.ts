@@ -21,7 +21,18 @@ async function main(): Promise<void> {
     door.close();
     door.closeAllConnections();
   });
-  stack.use(await listen(wing.app, { port: config.port, hostname: config.bind }, wing.upgrades));
+  stack.use(
+    await listen(
+      wing.app,
+      {
+        port: config.port,
+        hostname: config.bind,
+        trustedProxies: config.trustedProxies,
+        guard: { connectionsPerAddress: config.connectionsPerAddress },
+      },
+      wing.upgrades,
+    ),
+  );
 
   endWith(stack, log);
   process.send?.({ ready: true, url: config.url.origin, operatorLink: await wing.people.operatorLink() });

@@ -47,6 +47,7 @@ export type WingOptions = {
   readonly trustedProxies: readonly string[];
   /** Addresses and CIDRs that no Worker reaches. */
   readonly egressDeny: readonly string[];
+  readonly connectionsPerAddress?: number;
   readonly capsulesHot: number;
   readonly idleMs: number;
   /** Of the machine's memory, never given to another process; 0: all of it may be. */
@@ -132,6 +133,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     domain: options.edgeDomain,
     publicScheme: options.edgeUrl.protocol === "https:" ? "https" : "http",
     trustedProxies: options.trustedProxies,
+    ...(options.connectionsPerAddress !== undefined && { guard: { connectionsPerAddress: options.connectionsPerAddress } }),
     cfBlobHeader: CF_BLOB_HEADER,
     forwardedProtoHeader: FORWARDED_PROTO_HEADER,
     log,

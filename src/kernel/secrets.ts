@@ -5,7 +5,7 @@ import { isSecret, type SecretKind } from "./ids.ts";
 const LENGTH = 61;
 const LAYERS = 4;
 /** The form in either case of letters, any of its characters percent-encoded. */
-const FORM = /(?:m|%[46]d)(?:f|%[46]6)(?:[tcoi]|%[57]4|%[46][39f])(?:_|%5f)(?:[0-9a-z]|%3\d|%[4-7][0-9a-f]){57}/gi;
+const FORM = /(?:m|%[46]d)(?:f|%[46]6)(?:[a-z]|%[4-7][0-9a-f])(?:_|%5f)(?:[0-9a-z]|%3\d|%[4-7][0-9a-f]){57}/gi;
 /** Encoded once more, as by a form that wraps an address. */
 const ENCODED_AGAIN = /%(?:25)+(?=[0-9a-f]{2})/gi;
 

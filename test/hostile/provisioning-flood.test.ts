@@ -7,7 +7,7 @@ import { Agent, request } from "node:http";
 import { test } from "node:test";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { addressPrefix } from "../../src/control/admission/address.ts";
+import { addressPrefix } from "../../src/kernel/address-prefix.ts";
 import { signChallenge } from "../../src/control/admission/challenge.ts";
 import { openKeys } from "../../src/control/keys/keys.ts";
 import { startInstallation, type Installation } from "../fixtures/installation.ts";

@@ -1,9 +1,9 @@
 // What a caller must get past, and what they pay: limits by address and network, the installation's fullness, and the
 // price that follows from how much of each is taken. The installation's price counts only what was paid for, so that
 // nobody makes accounts dear for strangers with challenges and answers that cost nothing.
+import { addressPrefix, networkPrefix } from "../../kernel/address-prefix.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Tx } from "../store/store.ts";
-import { addressPrefix, networkPrefix } from "./address.ts";
 import { Installation, type InstallationOptions } from "./installation.ts";
 import { Leaking } from "./leaking.ts";
 import { refuseAccounts, refuseChallenges, refuseFull, refuseUnproven } from "./limits.ts";

@@ -20,7 +20,7 @@ export async function refuseLeaked(url: string, referer: string | null | undefin
   throw new PlatformError("link_in_url", {
     message: claim
       ? "The secret of a claim link stood before the `#` of this request's address, where logs and proxies can read it."
-      : "The secret of an invitation stood before the `#` of this request's address, where logs and proxies can read it; if it worked, it was ended just now.",
+      : "A secret stood before the `#` of this request's address, where logs and proxies can read it; if it was an invitation or an operator's link that worked, it was ended just now.",
     next: claim
       ? "Open the link exactly as the agent printed it, and claim the account soon: whoever read the address could do so before you."
       : "Ask for a new link, and open it exactly as it was printed. A restart prints a new link for the first operator.",

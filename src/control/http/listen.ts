@@ -1,7 +1,10 @@
-// The listener of this wing: Hono under Node's http, with limits on headers and time.
+// The listener of this wing: Hono under Node's http, with limits on headers, time and connections.
 import type { Server } from "node:http";
+import type { Socket } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import type { Hono } from "hono";
+import { clientAddresses } from "../../kernel/client-address.ts";
+import { ListenerGuard, type GuardOptions } from "../../kernel/listener-guard.ts";
 import type { Env } from "./api.ts";
 import type { Upgrades } from "./upgrade.ts";
 
@@ -12,17 +15,22 @@ const REQUEST_TIMEOUT_MS = 300_000;
 /** Longer than a client that prepares its next upload takes: it would write into a connection that was just closed. */
 const KEEP_ALIVE_MS = 75_000;
 const CLOSE_IDLE_EVERY_MS = 50;
+const GUARD = { maxConnections: 5_000, connectionsPerAddress: 2_000, stallMs: 60_000, leastBytesPerSecond: 1_024 } as const;
+
+export type ListenOptions = {
+  readonly port: number;
+  readonly hostname: string;
+  readonly trustedProxies?: readonly string[];
+  /** Over the listener's own bounds. */
+  readonly guard?: Partial<GuardOptions>;
+};
 
 /**
  * Resolves once the port is open.
  * @param upgrades what becomes of WebSockets; its streams end before the server waits for the last answer
  * @throws Error EADDRINUSE and kin
  */
-export function listen(
-  app: Hono<Env>,
-  where: { readonly port: number; readonly hostname: string },
-  upgrades?: Upgrades,
-): Promise<Server & AsyncDisposable> {
+export function listen(app: Hono<Env>, where: ListenOptions, upgrades?: Upgrades): Promise<Server & AsyncDisposable> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: {
@@ -35,7 +43,17 @@ export function listen(
       shouldUpgradeCallback: (request) => upgrades?.wants(request) ?? false,
     },
   }) as Server;
-  if (upgrades) server.on("upgrade", (request, socket, head) => upgrades.accept(request, socket, head));
+  const clients = clientAddresses(where.trustedProxies ?? []);
+  const bounds = { ...GUARD, isProxy: clients.trusts, ...where.guard };
+  const guard = new ListenerGuard(server, bounds);
+  for (const listener of server.listeners("request") as Parameters<ListenerGuard["only"]>[0][]) {
+    server.off("request", listener).on("request", guard.only(listener));
+  }
+  if (upgrades) {
+    server.on("upgrade", (request, socket, head) => {
+      if (guard.upgraded(request, socket as Socket)) upgrades.accept(request, socket, head);
+    });
+  }
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(where.port, where.hostname, () => {

@@ -1,7 +1,7 @@
 // Tokens that were seen where others can read them, ended at once. Only whoever knows a token's secret can have it
 // ended so, and nobody is told whether there was anything to end.
 import { PlatformError } from "../../kernel/errors.ts";
-import { isSecret, type AccountId } from "../../kernel/ids.ts";
+import { isSecret } from "../../kernel/ids.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { Trail } from "../trail/trail.ts";
@@ -25,7 +25,7 @@ async function endOne({ store, keys, trail }: LeaksOptions, secret: string): Pro
     .where("ended_at", "is", null)
     .executeTakeFirst();
   if (!known) return;
-  const writer = { account: known.account_id as AccountId, epoch: null, token: null };
+  const writer = { account: known.account_id, epoch: null, token: null };
   try {
     await store.inAccount(writer, async (tx, account) => {
       const at = store.clock.now();

@@ -7,6 +7,7 @@ import type { Log } from "../../kernel/log.ts";
 import type { AccountId } from "../../kernel/ids.ts";
 import type { Capsules, InnerDoor, Passed } from "../contract.ts";
 import { clientAddresses } from "../../kernel/client-address.ts";
+import { ListenerGuard, type GuardOptions } from "../../kernel/listener-guard.ts";
 import { Exchange, type Asked, type ExchangeOptions, type Outcome } from "./exchange.ts";
 import { Compressor } from "./files/compressor.ts";
 import { newRay, readRequestHeaders, requestHead, state } from "./headers.ts";
@@ -34,8 +35,8 @@ export type EdgeOptions = {
   readonly log: Log;
   /** Of static files; one of its own by default. */
   readonly compressor?: Compressor;
-  /** Connections at once; further ones are closed. */
-  readonly maxConnections?: number;
+  /** Over the edge's own bounds. */
+  readonly guard?: Partial<GuardOptions>;
   /** Told of secrets in addresses. */
   readonly leaked?: (secrets: readonly string[]) => Promise<void>;
   /** Called once per request; 0 is the status of one that got no answer. */
@@ -65,6 +66,8 @@ const MAX_HEADER_BYTES = 32_768;
 const HEADERS_TIMEOUT_MS = 30_000;
 /** Longer than the idle time-out of usual load balancers, so that they close first. */
 const KEEP_ALIVE_MS = 75_000;
+/** A body may stream for as long as it likes and as slowly, so long as it comes. */
+const GUARD = { maxConnections: 20_000, connectionsPerAddress: 2_000, stallMs: 120_000, leastBytesPerSecond: 0 } as const;
 
 type Target = { readonly authority: string; readonly path: string; readonly scheme: "http" | "https" | undefined };
 
@@ -106,8 +109,8 @@ function framing(incoming: IncomingMessage, upgrade: boolean): string {
 const asksForWebSocket = (incoming: IncomingMessage): boolean =>
   incoming.method === "GET" && incoming.headers.upgrade?.toLowerCase() === "websocket";
 
-function createListener(maxConnections: number): Server {
-  const server = createServer({
+function createListener(): Server {
+  return createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT_MS,
     // How often Node looks for those that are late.
@@ -118,8 +121,18 @@ function createListener(maxConnections: number): Server {
     optimizeEmptyRequests: true,
     shouldUpgradeCallback: asksForWebSocket,
   });
-  server.maxConnections = maxConnections;
-  return server;
+}
+
+function exchangeOptions(options: EdgeOptions): ExchangeOptions {
+  return {
+    capsules: options.capsules,
+    compressor: options.compressor ?? new Compressor(),
+    visitors: options.visitors ?? null,
+    log: options.log,
+    onDone: options.onDone ?? (() => {}),
+    onRetry: options.onRetry ?? (() => {}),
+    onPassed: options.onPassed ?? (() => {}),
+  };
 }
 
 /** Makes the edge. @throws Error when `trustedProxies` holds what is no address or range */
@@ -128,19 +141,10 @@ export function createEdge(options: EdgeOptions): Edge {
   const clients = clientAddresses(options.trustedProxies);
   const cf = requestCf();
   const leaks = new Leaks(options.leaked ?? (() => Promise.resolve()), options.log);
-  const done = options.onDone ?? (() => {});
-  const exchange: ExchangeOptions = {
-    capsules: options.capsules,
-    compressor: options.compressor ?? new Compressor(),
-    visitors: options.visitors ?? null,
-    log: options.log,
-    onDone: done,
-    onRetry: options.onRetry ?? (() => {}),
-    onPassed: options.onPassed ?? (() => {}),
-  };
+  const exchange = exchangeOptions(options);
 
   const refuse = (incoming: IncomingMessage, outgoing: ServerResponse, page: Page, ray = newRay()): void => {
-    outgoing.on("finish", () => done("page", page.status, 0));
+    outgoing.on("finish", () => exchange.onDone("page", page.status, 0));
     sendPage(incoming, outgoing, page, ray);
   };
 
@@ -201,17 +205,16 @@ export function createEdge(options: EdgeOptions): Edge {
     handle(incoming, responseOn(incoming, socket), { socket, head }, from);
   };
 
-  const server = createListener(options.maxConnections ?? 20_000);
-  server.on("request", (incoming, outgoing) => handle(incoming, outgoing, null, null));
+  const server = createListener();
+  const bounds = { ...GUARD, isProxy: clients.trusts, ...options.guard };
+  const guard = new ListenerGuard(server, bounds);
+  const asked = guard.only((incoming, outgoing) => handle(incoming, outgoing, null, null));
+  server.on("request", asked);
   // Without a listener Node says 100 Continue before it is known whether anyone will read the body.
-  server.on("checkContinue", (incoming: IncomingMessage, outgoing: ServerResponse) => handle(incoming, outgoing, null, null));
-  let open = 0;
-  server.on("connection", (socket: Socket) => {
-    open++;
-    socket.once("close", () => open--);
-  });
+  server.on("checkContinue", asked);
   const sockets = new Set<Duplex>();
   server.on("upgrade", (incoming, socket, head) => {
+    if (!guard.upgraded(incoming, socket as Socket)) return;
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     upgraded(incoming, socket, head, null);
@@ -219,7 +222,7 @@ export function createEdge(options: EdgeOptions): Edge {
   return {
     server,
     get connections() {
-      return { open, max: server.maxConnections };
+      return { open: guard.open, max: bounds.maxConnections };
     },
     inner: {
       request: (from, incoming, outgoing) => handle(incoming, outgoing, null, from),

@@ -8,7 +8,7 @@ import { CONNECT_WITHIN_SECONDS } from "../../../src/control/logs/tail-capabilit
 import { TAILS_PER_ACCOUNT } from "../../../src/control/logs/tails.ts";
 import * as transitions from "../../../src/control/accounts/transitions.ts";
 import { PlatformError } from "../../../src/kernel/errors.ts";
-import type { AccountId } from "../../../src/kernel/ids.ts";
+import { newSecret, type AccountId } from "../../../src/kernel/ids.ts";
 import { awaitUntil } from "../../fixtures/await-until.ts";
 import { openDesk, type Desk } from "../../fixtures/desk.ts";
 import { closeOf, openRaw, rawFrame, type RawSocket } from "../../fixtures/raw-socket.ts";
@@ -211,7 +211,6 @@ describe("A tail's address", () => {
       "another key": path(one.id, await sign(claims, "tail", desk.control.keys.signing("assets-upload"))),
       "another account": path(one.id, await sign({ ...claims, account: other.id }, "tail")),
       expired: path(one.id, await sign(claims, "tail", undefined, -1)),
-      "a token of the API": path(one.id, tenant.token),
     };
     for (const [what, at] of Object.entries(bad)) {
       await refused(at, {}, 401, /tail_invalid/).catch((cause: unknown) => assert.fail(`${what}: ${String(cause)}`));
@@ -219,6 +218,7 @@ describe("A tail's address", () => {
     const client = raw(pathOf(one));
     assert.match(await client.head, /^HTTP\/1\.1 101 /, "none of them spent it");
     client.socket.destroy();
+    await refused(path(one.id, newSecret("mft")), {}, 400, /token_in_url/);
   });
 
   test("is refused to pages, to other hosts and to clients that speak another protocol, and unspent by that", async () => {

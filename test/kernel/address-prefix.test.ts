@@ -1,7 +1,7 @@
 // Whom the limit counts as one.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { addressPrefix, networkPrefix } from "../../../src/control/admission/address.ts";
+import { addressPrefix, networkPrefix } from "../../src/kernel/address-prefix.ts";
 
 const TABLE: readonly (readonly [string, string])[] = [
   ["192.0.2.1", "192.0.2.1/32"],
