@@ -8,10 +8,14 @@ export type Fault = { readonly status: 400 | 405 | 408 | 413 | 429 | 431 | 503; 
 /** Of one request; Node would leave out those beyond a bound without a word, the framing of the body among them. */
 export const MAX_HEADERS = 200;
 
+/** A name or an IPv4 address, or an IPv6 address in brackets, and a port; RFC 3986 allows more and no host needs it. */
+const HOST = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{0,5})?$/i;
+
 const fault = (status: Fault["status"], words: string): Fault => ({ status, words });
 
 function hostFault({ url = "", method, httpVersionMinor, headers }: IncomingMessage, hosts: number): Fault | null {
   if (hosts > 1 || (hosts === 0 && httpVersionMinor === 1)) return fault(400, "A request has exactly one Host header.");
+  if (headers.host !== undefined && !HOST.test(headers.host)) return fault(400, "The Host header is not a host name.");
   if (url.startsWith("/") || (url === "*" && method === "OPTIONS")) return null;
   // RFC 9112 §3.2.2.
   const authority = /^https?:\/\/([^/?#]+)/i.exec(url)?.[1];
