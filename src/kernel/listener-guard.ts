@@ -14,8 +14,10 @@ export type GuardOptions = {
   readonly isProxy: (address: string) => boolean;
   /** In which no byte of a request's body comes, nor of its answer goes. */
   readonly stallMs: number;
-  /** Of a body, in the long run; 0: any byte will do. */
+  /** Of a body, over `rateWindowMs`; 0: any byte will do. */
   readonly leastBytesPerSecond: number;
+  /** 30 s by default. */
+  readonly rateWindowMs?: number;
 };
 
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
@@ -82,6 +84,7 @@ export class ListenerGuard {
   /** Connections without a request, longest waiting first. */
   readonly #idle = new Set<Socket>();
   readonly #uploads = new Set<Upload>();
+  readonly #windowMs: number;
 
   /** @param server with no other listener for `timeout` and `clientError` */
   constructor(server: Server, options: GuardOptions) {
@@ -93,7 +96,8 @@ export class ListenerGuard {
     server.on("connection", (socket: Socket) => this.#opened(socket));
     server.on("timeout", (socket: Socket) => this.#stalled(socket));
     server.on("clientError", (error: NodeJS.ErrnoException, duplex) => this.#broken(error, duplex as Socket));
-    const timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    this.#windowMs = options.rateWindowMs ?? RATE_WINDOW_MS;
+    const timer = setInterval(() => this.#look(), Math.min(LOOK_EVERY_MS, this.#windowMs / 2)).unref();
     server.once("close", () => clearInterval(timer));
   }
 
@@ -113,11 +117,10 @@ export class ListenerGuard {
     const held = this.#held.get(socket);
     this.#idle.delete(socket);
     const fault = formFault(incoming);
-    if (held === undefined || held.over || held.waiting.size > 0 || fault !== null) {
-      if (fault === null || held === undefined || held.over || held.waiting.size > 0) socket.destroy();
-      else sayRaw(socket, fault);
-      return false;
-    }
+    // Answers that are still owed would come after the other protocol's first bytes.
+    if (held === undefined || held.over || held.waiting.size > 0) socket.destroy();
+    else if (fault !== null) this.#refuse(socket, held, fault);
+    if (held === undefined || socket.destroyed || held.over) return false;
     const { stallMs } = this.#options;
     // A peer that takes nothing; one that says nothing may have nothing to say.
     socket.setTimeout(stallMs, () => (socket.writableLength > 0 ? socket.destroy() : socket.setTimeout(stallMs)));
@@ -200,7 +203,7 @@ export class ListenerGuard {
     const nowMs = performance.now();
     for (const upload of this.#uploads) {
       const elapsedMs = nowMs - upload.sinceMs;
-      if (elapsedMs < RATE_WINDOW_MS) continue;
+      if (elapsedMs < this.#windowMs) continue;
       const { bytesRead } = upload.incoming.socket;
       if (this.#isOwed(upload) && bytesRead - upload.bytes < (least * elapsedMs) / 1000) this.#late(upload);
       upload.sinceMs = nowMs;
