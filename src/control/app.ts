@@ -3,6 +3,7 @@ import { Hono, type Context } from "hono";
 import type { CapsuleHost } from "../capsule/messages.ts";
 import { PlatformError } from "../kernel/errors.ts";
 import type { Log } from "../kernel/log.ts";
+import { completeHeaders } from "./http/answer-headers.ts";
 import type { Env } from "./http/api.ts";
 import { failure } from "./http/envelope.ts";
 import { errorTable } from "./http/error-table.ts";
@@ -27,6 +28,14 @@ export type AppOptions = {
 const FOR_PROGRAMS = /^\/(client|healthz|metrics|errors)(\/|$)/;
 
 const LOOPBACK_PEER = /^(127\.|::1$|::ffff:127\.)/;
+/** By which a proxy says that somebody else is asking. */
+const FORWARDED = ["x-forwarded-for", "x-real-ip", "forwarded", "via"];
+
+/** Whether a program on this machine asks for itself. */
+function isLocal(context: Context<Env>): boolean {
+  const peer = context.env.incoming?.socket.remoteAddress ?? "";
+  return LOOPBACK_PEER.test(peer) && FORWARDED.every((name) => context.req.header(name) === undefined);
+}
 
 /** The refusal, if one of the checks has one. */
 function refusal(context: Context<Env>, url: URL, ...checks: readonly ((headers: Headers, url: URL) => void)[]): Response | undefined {
@@ -51,7 +60,8 @@ async function leaked(context: Context<Env>, { url, endLeaked, log }: AppOptions
   }
 }
 
-async function health(options: AppOptions): Promise<Response> {
+/** @param whole versions, counts and what the sandbox lacks: the operator's to know */
+async function health(options: AppOptions, whole: boolean): Promise<Response> {
   const database = await options.databaseAnswers();
   const host = await options.host.status().catch(() => null);
   const ok = database && host !== null;
@@ -61,21 +71,25 @@ async function health(options: AppOptions): Promise<Response> {
     host:
       host === null
         ? "does not answer"
-        : { sandbox: host.rung, missing: host.missing, workerd: host.workerd, hot: host.hot, known: host.known },
+        : { sandbox: host.rung, ...(whole && { missing: host.missing, workerd: host.workerd, hot: host.hot, known: host.known }) },
   };
   return Response.json(body, { status: ok ? 200 : 503, headers: { "cache-control": "no-store" } });
 }
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
-  app.use("*", async (context, next) => (await leaked(context, options)) ?? (await next()));
+  app.use("*", async (context, next) => {
+    const refused = await leaked(context, options);
+    if (refused) context.res = refused;
+    else await next();
+    completeHeaders(context.res.headers, context.req.path.startsWith("/client/"));
+  });
   app.use("/client/v4/*", async (context, next) => refusal(context, options.url, checkApiHost, checkApiOrigin) ?? (await next()));
   app.route("/client/v4", options.api);
-  app.get("/healthz", (context) => refusal(context, options.url, checkApiHost) ?? health(options));
+  app.get("/healthz", (context) => refusal(context, options.url, checkApiHost) ?? health(options, isLocal(context)));
   app.get("/metrics", async (context) => {
     // Figures are the operator's: only from this machine, and not through a proxy that forwards for others.
-    const peer = context.env.incoming?.socket.remoteAddress ?? "";
-    if (!LOOPBACK_PEER.test(peer) || context.req.header("x-forwarded-for") !== undefined) return context.notFound();
+    if (!isLocal(context)) return context.notFound();
     // A name of a stranger's that resolves to this machine is no way in for pages of theirs.
     const elsewhere = refusal(context, options.url, checkApiHost);
     if (elsewhere) return elsewhere;

@@ -4,6 +4,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Log } from "../../kernel/log.ts";
+import { completeHeaders } from "./answer-headers.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
 import { known } from "./failures.ts";
 import { refuseLeaked, type EndLeaked } from "./leaked.ts";
@@ -41,6 +42,7 @@ async function refuse(socket: Duplex, error: PlatformError, origin: string): Pro
   const answer = failure(error, origin);
   const body = await answer.text();
   const lines = [`HTTP/1.1 ${answer.status} ${reasonPhrase(error)}`, "connection: close", `content-length: ${Buffer.byteLength(body)}`];
+  completeHeaders(answer.headers, true);
   for (const [name, value] of answer.headers) lines.push(`${name}: ${value}`);
   socket.end(`${lines.join("\r\n")}\r\n\r\n${body}`);
   // What else the other side sends is not read into memory.
