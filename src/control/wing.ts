@@ -165,6 +165,25 @@ function openProducts(options: WingOptions, foundation: Foundation, require: Req
   return { products, composer: parts.composer };
 }
 
+/** Ends whatever of the secrets can be made anew. */
+function endsLeaked(foundation: Foundation, ...others: readonly { readonly endLeaked: EndLeaked }[]): EndLeaked {
+  return async (secrets) => {
+    await endLeakedTokens(foundation, secrets);
+    for (const { endLeaked } of others) await endLeaked(secrets);
+  };
+}
+
+/** Who asks, of a request in the app and of one that is to be upgraded. */
+function callersBehind(trustedProxies: WingOptions["trustedProxies"]) {
+  const clients = clientAddresses(trustedProxies);
+  return {
+    callerOf: (context: Context<Env>): string =>
+      clients.of(context.env.incoming?.socket.remoteAddress ?? "0.0.0.0", context.req.header("x-forwarded-for")),
+    peerOf: ({ socket, headers }: IncomingMessage): string =>
+      clients.of(socket.remoteAddress ?? "0.0.0.0", headers["x-forwarded-for"]?.toString()),
+  };
+}
+
 async function accountsByState(store: Store): Promise<Record<string, number>> {
   const rows = await store.db
     .selectFrom("accounts")
@@ -197,10 +216,6 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   // Where the database does not answer, as of the last look.
   const admissionNow = () => admission.look().then(admission.stats, admission.stats);
   const people = createPeople({ store, keys, trail, url, signUp: options.signUp, log });
-  const endLeaked: EndLeaked = async (secrets) => {
-    await endLeakedTokens({ store, keys, trail }, secrets);
-    await people.endLeaked(secrets);
-  };
   const reaper = opening.use(startReaper({ store, keys, ending, log }));
   opening.use(keepReports(store, log));
   opening.use(followCapsuleEvents({ store, trail, composer, host, rescheduled, log }));
@@ -209,7 +224,6 @@ export async function openWing(options: WingOptions): Promise<Wing> {
   const crons = products.flatMap(({ schedules }) => (schedules ? [cronWakes({ store, schedules, host, log })] : []));
   const wakes = opening.use(startWakes({ sources: [...crons, alarmWakes({ store, host, log })], clock: store.clock, log }));
   clockwork.wakes = wakes;
-  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, endLeaked, url, log }));
   const limitsOf = createLimits({ store, products, host, capsule: capsuleLimits(options) });
   const office = opening.use(
     await openOffice({
@@ -225,6 +239,8 @@ export async function openWing(options: WingOptions): Promise<Wing> {
       urlOf,
     }),
   );
+  const endLeaked = endsLeaked(foundation, people, office);
+  const logs = opening.use(createLogs({ store, keys, trail, tokens, host, workers, require, endLeaked, url, log }));
   const lifetime = { defaultSeconds: options.accountTtlSeconds, maxSeconds: options.accountTtlMaxSeconds };
   const claimUrl = (secret: string): string => `${url.origin}/claim#${secret}`;
   const routes = [
@@ -240,11 +256,7 @@ export async function openWing(options: WingOptions): Promise<Wing> {
     accounts: () => accountsByState(store).catch(() => ({})),
     admission: admissionNow,
   });
-  const clients = clientAddresses(options.trustedProxies);
-  const callerOf = (context: Context<Env>): string =>
-    clients.of(context.env.incoming?.socket.remoteAddress ?? "0.0.0.0", context.req.header("x-forwarded-for"));
-  const peerOf = ({ socket, headers }: IncomingMessage): string =>
-    clients.of(socket.remoteAddress ?? "0.0.0.0", headers["x-forwarded-for"]?.toString());
+  const { callerOf, peerOf } = callersBehind(options.trustedProxies);
   const api = createApi({
     routes,
     lookUp: tokens.lookUp,

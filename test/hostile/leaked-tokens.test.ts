@@ -7,6 +7,7 @@ import { createLog } from "../../src/kernel/log.ts";
 import { Leaks } from "../../src/host/edge/leaks.ts";
 import { awaitUntil } from "../fixtures/await-until.ts";
 import { openHouse, uploadBody, type House } from "../fixtures/house.ts";
+import { deedsOf, openOps } from "../fixtures/operator.ts";
 import { temporaryDirectory } from "../fixtures/temporary-directory.ts";
 
 const DOMAIN = "http://localhost:8787";
@@ -146,6 +147,27 @@ describe("a secret in an address", () => {
   });
 });
 
+test("an operator's key in an address is refused and ended at both doors, whoever else holds one", async () => {
+  await using ops = await openOps();
+  const works = async (bearer: string): Promise<boolean> => (await ops.call("GET", "/operator/overview", { bearer })).status === 200;
+  const [first, second, other] = [await ops.makeKey("full"), await ops.makeKey("read"), await ops.makeKey("read")];
+  const told = await ops.call("GET", `/operator/overview?key=${first}`, { bearer: first });
+  assert.deepEqual([told.status, told.code], [400, "token_in_url"]);
+  assert.match(told.message, /An operator's key stood in the address.*it was ended just now/s);
+  const unknown = await ops.call("GET", `/operator/overview?key=${newSecret("mfk")}`, { bearer: other });
+  assert.equal(unknown.message, told.message, "whether it worked is not told");
+  await ops.control.capsuleControl.leaked([second, second, newSecret("mfk")]);
+  assert.deepEqual([await works(first), await works(second), await works(other)], [false, false, true]);
+  const deeds = await deedsOf(ops, "operator-key:end");
+  assert.deepEqual(
+    deeds.map(({ actors, reason }) => [...actors, reason]),
+    [
+      ["mayfly", "leaked in a URL"],
+      ["mayfly", "leaked in a URL"],
+    ],
+  );
+});
+
 describe("the edge's word to control", () => {
   const asked = (secret: string) => ({ url: `/?${secret}`, headers: {} }) as never;
 
@@ -168,6 +190,11 @@ describe("the edge's word to control", () => {
       told.map((batch) => batch.length),
       [100, 50],
     );
+  });
+
+  test("is said of an operator's key as of a token", () => {
+    using leaks = new Leaks(() => Promise.resolve(), createLog("test", "silent"));
+    assert.equal(leaks.refusal(asked(newSecret("mfk")))?.code, "token_in_url");
   });
 
   test("is not said of an address without a secret", () => {

@@ -16,6 +16,13 @@ export async function refuseLeaked(url: string, referer: string | null | undefin
       message: "A token stood in the address of this request, where logs and proxies can read it; if it worked, it was ended just now.",
     });
   }
+  if (secrets.some((secret) => secret.startsWith("mfk_"))) {
+    throw new PlatformError("token_in_url", {
+      message:
+        "An operator's key stood in the address of this request, where logs and proxies can read it; if it worked, it was ended just now.",
+      next: "Send keys as `Authorization: Bearer <key>` only, and make another at /operations/keys.",
+    });
+  }
   const claim = secrets.some((secret) => secret.startsWith("mfc_"));
   throw new PlatformError("link_in_url", {
     message: claim

@@ -17,7 +17,7 @@ import type { Trail } from "../trail/trail.ts";
 import { openBans, type Bans } from "./bans.ts";
 import { capTable, type CapTableOptions } from "./cap-table.ts";
 import { createDeeds } from "./deeds.ts";
-import { createOperatorKeys } from "./operator-keys.ts";
+import { createOperatorKeys, type OperatorKeys } from "./operator-keys.ts";
 import type { OverviewOptions } from "./overview.ts";
 import { operatorPages } from "./pages.ts";
 import { createReportDesk } from "./report-desk.ts";
@@ -49,6 +49,8 @@ export type Office = AsyncDisposable & {
   readonly bans: Bans;
   /** For the API. */
   readonly operators: NonNullable<ApiOptions["operators"]>;
+  /** Ends operators' keys that stood where others can read them. */
+  readonly endLeaked: OperatorKeys["endLeaked"];
   /** For the pages: an operator who is signed in is never locked out. @throws PlatformError address_banned */
   refuseBanned(address: string, headers: Headers): Promise<void>;
 };
@@ -73,6 +75,7 @@ export async function openOffice(options: OfficeOptions): Promise<Office> {
     pages: operatorPages(desk),
     bans,
     operators: { lookUp: keyring.lookUp, refuseBanned: bans.refuse },
+    endLeaked: keyring.endLeaked,
     refuseBanned: async (address, headers) => {
       if (bans.refuses(address) && (await people.session(headers))?.role !== "operator") bans.refuse(address);
     },

@@ -47,6 +47,8 @@ export type OperatorKeys = {
   make(by: Operator, form: Readonly<Record<string, string>>): Promise<MadeKey>;
   /** Ends it at once, whosever it is; does nothing when there is no such key that works. */
   end(by: Operator, id: string): Promise<void>;
+  /** Ends those of the secrets that are keys which work; all others change nothing, and nobody is told. */
+  endLeaked(secrets: readonly string[]): Promise<void>;
 };
 
 const draft = z.object({
@@ -113,13 +115,20 @@ async function lookUp({ store, keys, refusals }: OperatorKeysOptions, secret: st
   return operator;
 }
 
-function append({ store, trail }: OperatorKeysOptions, tx: Tx, by: Operator, action: Deed, key: string, reason?: string): Promise<void> {
+function append(
+  { store, trail }: OperatorKeysOptions,
+  tx: Tx,
+  by: Operator | null,
+  action: Deed,
+  key: string,
+  reason?: string,
+): Promise<void> {
   return trail.append(tx, {
     at: store.clock.now(),
     account: null,
     task: null,
-    actors: [`person/${by.person}`],
-    token: by.key,
+    actors: [by === null ? "mayfly" : `person/${by.person}`],
+    token: by?.key ?? null,
     action,
     resource: `operator-key/${key}`,
     outcome: "done",
@@ -181,6 +190,21 @@ const end = (options: OperatorKeysOptions, by: Operator, id: string): Promise<vo
     if (ended) await append(options, tx, by, "operator-key:end", id);
   });
 
+/** Only whoever knows a key's secret can have it ended so. */
+const endLeaked = (options: OperatorKeysOptions, secret: string): Promise<void> =>
+  options.store.transaction(async (tx) => {
+    const now = options.store.clock.now();
+    const ended = await tx
+      .updateTable("operator_keys")
+      .set({ ended_at: now })
+      .where("hash", "=", options.keys.lookupHash(secret))
+      .where("ended_at", "is", null)
+      .where("expires_at", ">", now)
+      .returning("id")
+      .executeTakeFirst();
+    if (ended) await append(options, tx, null, "operator-key:end", ended.id, "leaked in a URL");
+  });
+
 export function createOperatorKeys(options: OperatorKeysOptions): OperatorKeys {
   const { store } = options;
   const lines = async (rows: ReturnType<typeof living>, most: number): Promise<KeyLine[]> => {
@@ -211,5 +235,8 @@ export function createOperatorKeys(options: OperatorKeysOptions): OperatorKeys {
     }),
     make: (by, form) => make(options, by, form),
     end: (by, id) => end(options, by, id),
+    endLeaked: async (secrets) => {
+      for (const secret of secrets) if (isSecret("mfk", secret)) await endLeaked(options, secret);
+    },
   };
 }

@@ -33,7 +33,7 @@ export class Leaks implements Disposable {
     const secrets = [...here, ...before];
     for (const secret of secrets) if (this.#pending.size < MAX_PENDING) this.#pending.add(secret);
     this.#wait(TELL_AFTER_MS);
-    return secrets.some((secret) => secret.startsWith("mft_")) ? pages.tokenInUrl() : pages.linkInUrl();
+    return secrets.some((secret) => /^mf[tk]_/.test(secret)) ? pages.tokenInUrl() : pages.linkInUrl();
   }
 
   #wait(ms: number): void {

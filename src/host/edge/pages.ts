@@ -145,8 +145,8 @@ export const pages = {
     code: "token_in_url",
     title: "A token in an address",
     text: [
-      "The address of this request, or of the page before it, holds a token. Whoever keeps addresses has read it, so it is ended if it worked, and no Worker was asked.",
-      "Next step: send tokens as `Authorization: Bearer <token>` to the API alone. `wrangler deploy --temporary` makes a new account; the owner of a claimed one makes new tokens.",
+      "The address of this request, or of the page before it, holds a token or an operator's key. Whoever keeps addresses has read it, so it is ended if it worked, and no Worker was asked.",
+      "Next step: send tokens as `Authorization: Bearer <token>` to the API alone. `wrangler deploy --temporary` makes a new account; the owner of a claimed one makes new tokens, and an operator new keys.",
     ],
   }),
   linkInUrl: (): Page => ({
