@@ -138,8 +138,8 @@ export const pages = {
     text: [
       "Only the page of this very host may say that its visitor goes on.",
       "Next step: open the address itself and press Continue there.",
-      ],
-    }),
+    ],
+  }),
   tokenInUrl: (): Page => ({
     status: 400,
     code: "token_in_url",
