@@ -84,7 +84,9 @@ test("the terms, unknown events and malformed headers are refused before any wor
   }));
 
 test("a stranger's body is never held beyond what an answer to a challenge needs", () =>
-  house(async ({ call }) => {
+  house(async ({ call, clock }) => {
+    // Until then an answer to the dearest challenge of before a restart is taken.
+    clock.advance(24 * 3_600_000);
     const body = JSON.stringify({ acceptTermsOfService: "yes", challengeToken: "x", solution: { checkpoints: "A".repeat(100_000) } });
     assertRefused(await call("POST", "/provisioning/previews", { body }), "body_too_large");
   }));
