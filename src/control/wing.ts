@@ -65,6 +65,7 @@ export type WingOptions = {
   readonly accountsPerHour: number;
   readonly accountsMax: number;
   readonly diskReserveBytes: number;
+  readonly connectionsPerAddress: number;
   readonly signUp: "open" | "verified" | "invite";
   readonly claimsPerDay: number;
   readonly quota: QuotaSettings;

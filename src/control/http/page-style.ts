@@ -95,6 +95,7 @@ form + p, form + details, details + details, details + form { margin-top: .9rem;
 .table th { text-align: left; color: var(--quiet); font-weight: 550; }
 .table th, .table td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; min-width: 4.5rem; }
 .table tr:last-child td { border-bottom: 0; }
+.table code { overflow-wrap: normal; }
 .table .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 @media (min-width: 64rem) {
   .two { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; align-items: start; }

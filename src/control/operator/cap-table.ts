@@ -61,6 +61,7 @@ export type CapTableOptions = {
   readonly powHashes: number;
   readonly powMaxHashes: number;
   readonly diskReserveBytes: number;
+  readonly connectionsPerAddress: number;
 };
 
 /** The two states that limits know. */
@@ -190,6 +191,13 @@ function ofAdmission(options: CapTableOptions): CapRow[] {
       "bytes",
       options.diskReserveBytes,
       "Free disk without which no account is made",
+    ),
+    row(
+      "listeners.connections_per_address",
+      "MAYFLY_CONNECTIONS_PER_ADDRESS",
+      "connections",
+      options.connectionsPerAddress,
+      "Connections of one address (IPv6: /56) at once, to each port",
     ),
     row("claims.per_day", "MAYFLY_CLAIMS_PER_DAY", "accounts", options.claimsPerDay, "Accounts that one person claims in a day"),
   ];

@@ -130,7 +130,7 @@ function use({ dossier, nowMs }: DossierView): Html {
           </div>`,
       )}
     </dl>
-    ${capList(caps)} ${usageTable(limits)}
+    ${capList(caps.filter(({ refused }) => refused > 0))} ${usageTable(limits)}
     <p class="quiet">Account id <code>${account.id}</code></p>
   </section>`;
 }

@@ -59,7 +59,6 @@ function door({ admission }: Overview): Html {
       ${fact("Price of an account", `${count(admission.price)} hashes`)} ${fact("Admitted", count(admission.admitted))}
       ${fact("Challenges given", count(admission.challenges))} ${fact("Wrong solutions", count(admission.wrong))}
       ${taken("Accounts made within the hour", admission.accountsInHour, admission.limits.accountsPerHour, count)}
-      ${taken("Temporary accounts", admission.liveAccounts, admission.limits.accountsMax, count)}
       ${fact("Waiting to be verified", `${count(admission.waitingChains)} (${count(admission.waitingHashes)} hashes)`)}
     </dl>
     ${
@@ -131,8 +130,8 @@ export function overviewBody(view: OverviewView): Html {
       <section>
         <h2>Who comes in</h2>
         <dl class="facts">
-          ${fact("Temporary accounts", count(temporary))} ${fact("Claimed", count(claimed))} ${fact("Ending", count(ending))}
-          ${fact("Suspended", count(overview.accounts.suspended))}
+          ${taken("Temporary accounts", temporary, overview.admission.limits.accountsMax, count)} ${fact("Claimed", count(claimed))}
+          ${fact("Ending", count(ending))} ${fact("Suspended", count(overview.accounts.suspended))}
           ${fact("Ranges banned", html`<a href="/operations/bans">${count(overview.bans)}</a>`)}
         </dl>
         ${door(overview)}

@@ -72,7 +72,7 @@ test("who hurts whom is seen at a glance, stopped, let go and ended with a click
   assert.deepEqual([price_hashes, pressure, accounts_in_hour, live_accounts], [20, 2 / 1_000_000, 2, 2]);
   assert.match(
     first.text,
-    /Accounts made within the hour[\s\S]*2 <span class="quiet">of 1,000,000[\s\S]*Temporary accounts[\s\S]*2 <span class="quiet">of 1,000,000/,
+    /Temporary accounts[\s\S]*2 <span class="quiet">of 1,000,000[\s\S]*Accounts made within the hour[\s\S]*2 <span class="quiet">of 1,000,000/,
   );
   assert.ok(first.text.indexOf(heavy.subdomain) < first.text.indexOf(calm.subdomain), "the heavy one comes first");
   assert.match(first.text, /41 s\/min[\s\S]*128 MiB[\s\S]*Requests 54,000[\s\S]*12 refused[\s\S]*CPU 5 s/);
