@@ -312,7 +312,7 @@ describe("the pages' guard", () => {
       (await browser.send("/sign-in", { method: "POST", headers: { ...type, "content-type": "application/json" } })).status,
       415,
     );
-    assert.equal((await browser.send("/sign-in", { form: { email: "x".repeat(20_000) } })).status, 413);
+    assert.equal((await browser.send("/sign-in", { form: { email: "x".repeat(40_000) } })).status, 413);
     assert.equal((await browser.send("/sign-in", { form: {} })).status, 400);
     assert.equal((await browser.send("/sign-up", { form: { name: "\u0000", email: "\ud800", password: "%" } })).status, 400);
     assert.equal((await browser.send("/claim/open", { form: { link: "mfc_" } })).status, 400);
