@@ -76,6 +76,10 @@ test("where the text is broken makes no difference, and no character is lost", (
   );
 });
 
+test("the slash that ends a comment at a break begins no other", () => {
+  assert.deepEqual(cut(["SELECT 6 /* ; */", "* 7; SELECT 1"]), ["SELECT 6 /* ; */* 7;", " SELECT 1"]);
+});
+
 test("a statement without an end is given up at its bound", () => {
   const statements = new Statements(100);
   assert.throws(() => {

@@ -65,7 +65,7 @@ export class Statements {
       const end = found === null ? this.#text.length : pattern.lastIndex;
       // At the very end the token may go on, and a lone dash or slash may begin a comment.
       if (!final && end === this.#text.length && (found === null || found[0] !== ";")) {
-        this.#at = found?.index ?? this.#text.length - (/[-/]$/.test(this.#text) ? 1 : 0);
+        this.#at = found?.index ?? Math.max(this.#at, this.#text.length - (/[-/]$/.test(this.#text) ? 1 : 0));
         return;
       }
       this.#at = end;
