@@ -26,6 +26,10 @@ function envelope(answer: Answer): string | null {
   return error.message.length > 3000 ? "a refusal that repeats what was sent" : null;
 }
 
+/** Of the listener, before anything looks at the path: a sentence, and the connection ends with it. */
+const isListeners = ({ headers, body }: Answer): boolean =>
+  headers["connection"] === "close" && /^text\/plain/.test(headers["content-type"] ?? "") && /^[A-Z][^\n]{15,200}\.\n$/.test(body);
+
 /** Whether a token of one account was answered about another. */
 function strays({ input, answer, owners }: Judged): boolean {
   if (answer.status < 200 || answer.status > 299) return false;
@@ -40,6 +44,7 @@ function judgeApi(judged: Judged): string | null {
   if (strays(judged)) return "another account's answer";
   const below = URL.parse(input.draft.path, "http://api")?.pathname.startsWith("/client/v4/") ?? false;
   if (answer.status < 400 || !below || !isWellFormed(input.draft) || input.draft.method === "HEAD") return null;
+  if (isListeners(answer)) return null;
   const problem = envelope(answer);
   if (problem !== null) return problem;
   const said = Buffer.from(answer.body, "latin1").toString();
