@@ -17,7 +17,7 @@ const LIMIT_MS = 30_000;
 const KEPT_MS = 50;
 const SAMPLE_EVERY = 500;
 /** A process that is stopped for another version or a job of its keeper may take a request of that moment with it. */
-const TRANSIENT = /"code":71503,/;
+const TRANSIENT = /"code":71503,|process ended before it answered/;
 const AGAIN_AFTER_MS = 500;
 const INPUTS_A_TRANSIENT = 2000;
 const MOST_FAILURES = 50;
@@ -127,7 +127,7 @@ export class Campaign {
 
   async #askTwice(input: Input): Promise<Answer> {
     const answer = await ask(this.#scene, input);
-    if (answer.status !== 503 || !TRANSIENT.test(answer.body)) return answer;
+    if ((answer.status !== 502 && answer.status !== 503) || !TRANSIENT.test(answer.body)) return answer;
     this.#transients.push(`${input.told.slice(0, 100)}: ${/"message":"([^"]*)"/.exec(answer.body)?.[1] ?? ""}`);
     await sleep(AGAIN_AFTER_MS);
     return ask(this.#scene, input);

@@ -28,7 +28,7 @@ function envelope(answer: Answer): string | null {
 
 /** Of the listener, before anything looks at the path: a sentence, and the connection ends with it. */
 const isListeners = ({ headers, body }: Answer): boolean =>
-  headers["connection"] === "close" && /^text\/plain/.test(headers["content-type"] ?? "") && /^[A-Z][^\n]{15,200}\.\n$/.test(body);
+  headers["connection"] === "close" && headers["content-type"]?.startsWith("text/plain") === true && /^[A-Z][^\n]{15,200}\.\n$/.test(body);
 
 /** Whether a token of one account was answered about another. */
 function strays({ input, answer, owners }: Judged): boolean {
