@@ -96,9 +96,10 @@ async function change(
   return changed;
 }
 
-async function end({ store, ending, log }: DeedsOptions, by: Operator, account: Account): Promise<Ended> {
+/** @param epoch under which it may be ended, so that a claim in between saves it; null: under any */
+async function end({ store, ending, log }: DeedsOptions, by: Operator, account: Account, epoch: number | null): Promise<Ended> {
   const endedAtMs = store.clock.now();
-  const ender = { actors: [`person/${by.person}`], token: null, key: by.key, epoch: null };
+  const ender = { actors: [`person/${by.person}`], token: null, key: by.key, epoch };
   if (!(await ending.begin(account.id, "operator", ender))) {
     throw new PlatformError("account_gone", { message: "This account has ended.", next: "There is nothing left to end." });
   }
@@ -116,8 +117,11 @@ async function endMadeFrom(options: DeedsOptions, by: Operator, range: string) {
   const found = await madeFrom(options, range);
   const ended: AccountId[] = [];
   for (const id of found.slice(0, ENDED_AT_ONCE)) {
-    const done = await end(options, by, await read(options, id)).catch((error: unknown) => {
-      // Its own end came first.
+    const account = await read(options, id);
+    // Claimed since it was found: it is a person's now.
+    if (account.state !== "temporary") continue;
+    const done = await end(options, by, account, account.auth_epoch).catch((error: unknown) => {
+      // Its own end or a claim came first.
       if (error instanceof PlatformError && error.code === "account_gone") return null;
       throw error;
     });
@@ -142,7 +146,7 @@ export function createDeeds(options: DeedsOptions): Deeds {
       }),
     release: (by, id) =>
       change(options, by, id, { action: "account:release", perform: async (tx, { id }) => stands(await transitions.release(tx, id)) }),
-    end: async (by, id) => end(options, by, await read(options, id)),
+    end: async (by, id) => end(options, by, await read(options, id), null),
     endMadeFrom: (by, range) => endMadeFrom(options, by, range),
   };
 }

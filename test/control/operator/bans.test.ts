@@ -15,7 +15,7 @@ const add = (ops: Ops, bearer: string, json: Record<string, unknown>, address?: 
   ops.call<Made>("POST", "/operator/bans", { bearer, json: { reason: "abuse", ...json }, ...(address !== undefined && { address }) });
 
 /** An account as a caller from that address gets it. */
-async function provision(ops: Ops, address: string): Promise<{ id: string; token: string }> {
+async function provision(ops: Ops, address: string): Promise<{ id: string; token: string; claim: string }> {
   const asked = await ops.call<Parameters<typeof solveChallenge>[0] & { challengeToken: string }>(
     "POST",
     "/provisioning/previews/challenge",
@@ -26,9 +26,13 @@ async function provision(ops: Ops, address: string): Promise<{ id: string; token
     challengeToken: asked.result.challengeToken,
     solution: { checkpoints: solveChallenge(asked.result) },
   };
-  const made = await ops.call<{ account: { id: string; apiToken: string } }>("POST", "/provisioning/previews", { address, json });
+  const made = await ops.call<{ account: { id: string; apiToken: string }; claim: { url: string } }>("POST", "/provisioning/previews", {
+    address,
+    json,
+  });
   assert.equal(made.status, 200, made.message);
-  return { id: made.result.account.id, token: made.result.account.apiToken };
+  const { account, claim } = made.result;
+  return { id: account.id, token: account.apiToken, claim: claim.url.split("#")[1] ?? "" };
 }
 
 onBothDatabases("a ban", {
@@ -89,6 +93,26 @@ onBothDatabases("a ban", {
     const states = await ops.control.store.db.selectFrom("accounts").select(["id", "state", "end_reason"]).execute();
     assert.equal(states.find(({ id }) => id === old.id)?.end_reason === "operator", false);
     assert.ok(states.filter(({ id }) => [young.id, younger.id].includes(id)).every(({ end_reason }) => end_reason === "operator"));
+  },
+
+  "ends no account that is claimed while its neighbours are ended": async (bench) => {
+    await using ops = await openOps(bench);
+    const bearer = await ops.makeKey("full");
+    const older = await provision(ops, BAD);
+    ops.clock.advance(1000);
+    const younger = await provision(ops, BAD);
+    const made = await add(ops, bearer, { range: BAD });
+    assert.equal(made.result.unclaimed_accounts_of_the_hour, 2);
+    // The youngest goes first; the other is claimed meanwhile.
+    ops.host.end = async () => void (await ops.control.claims.take(older.claim, { id: ops.person }));
+    const ended = await ops.call<{ ended: string[]; left: number }>("POST", `/operator/bans/${made.result.id}/end-accounts`, { bearer });
+    assert.deepEqual([ended.status, ended.result], [200, { ended: [younger.id], left: 0 }], ended.message);
+    const kept = ops.control.store.db
+      .selectFrom("accounts")
+      .selectAll()
+      .where("id", "=", older.id as never);
+    const { state, owner_id } = await kept.executeTakeFirstOrThrow();
+    assert.deepEqual([state, owner_id], ["claimed", ops.person]);
   },
 });
 
