@@ -57,14 +57,14 @@ export type ReportFilter = {
 type Sealed = Pick<ReportDraft, "page" | "text" | "contact">;
 export type Desk = { readonly store: Store; readonly keys: Keys; readonly trail: Trail };
 
-const entryOf = (at: number, account: AccountId, actor: string, action: Deed, kind: ReportKind) => ({
+const entryOf = (at: number, account: AccountId | null, actor: string, action: Deed, resource: string, kind: ReportKind) => ({
   at,
   account,
   task: null,
   actors: [actor],
   token: null,
   action,
-  resource: `account/${account}`,
+  resource,
   outcome: "done" as const,
   reason: kind,
 });
@@ -103,7 +103,7 @@ export async function fileReport({ store, keys, trail }: Desk, draft: ReportDraf
     await makeRoom(tx, account_id, host);
     await tx.insertInto("reports").values({ id: newId(), at, account_id, host, kind, sealed, state: "open", closed_at: null }).execute();
     // Not under the account's lock: it may have ended, and what is written is not its own.
-    if (account_id !== null) await trail.append(tx, entryOf(at, account_id, "visitor", "report:file", kind));
+    if (account_id !== null) await trail.append(tx, entryOf(at, account_id, "visitor", "report:file", `account/${account_id}`, kind));
   });
 }
 
@@ -158,10 +158,9 @@ export async function closeReport({ store, trail }: Pick<Desk, "store" | "trail"
       if (known === undefined) throw new PlatformError("report_not_found", { message: "There is no such report." });
       return;
     }
-    if (closed.account_id !== null) {
-      const entry = entryOf(at, closed.account_id, `person/${by.person}`, "report:close", closed.kind);
-      await trail.append(tx, { ...entry, token: by.key });
-    }
+    const { account_id: account, kind } = closed;
+    const resource = account === null ? `report/${id}` : `account/${account}`;
+    await trail.append(tx, { ...entryOf(at, account, `person/${by.person}`, "report:close", resource, kind), token: by.key });
   });
 }
 

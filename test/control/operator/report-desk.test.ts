@@ -57,6 +57,11 @@ onBothDatabases("the operator's reports", {
     const closings = await deedsOf(ops, "report:close");
     assert.deepEqual([closings.length, closings[0]?.actors, closings[0]?.account], [1, [`person/${ops.person}`], id]);
     assert.match(closings[0]?.token ?? "", /^[0-9a-f]{32}$/);
+    ops.clock.advance(1000);
+    const [orphan] = left.result;
+    assert.equal((await close(bearer, orphan?.id)).status, 200);
+    const [, second] = await deedsOf(ops, "report:close");
+    assert.deepEqual([second?.actors, second?.account, second?.resource], [[`person/${ops.person}`], null, `report/${orphan?.id}`]);
   },
 
   "stand on a page and beside their account, in strangers' words, until a click closes them": async (bench) => {
