@@ -16,8 +16,8 @@ const PRUNE_EVERY_MS = 3_600_000;
 const MOST_ROWS = 10_000;
 /** Open ones about one account, or about one host where no account is known. */
 const MOST_OPEN = 100;
-/** What an operator looks at, at once. */
-const MOST_LISTED = 500;
+/** What an operator looks at, at once: as many as the largest page of the API. */
+const MOST_LISTED = 1_000;
 
 /** What a visitor filled in, checked. */
 export type ReportDraft = {
@@ -49,7 +49,7 @@ export type Report = {
 export type ReportFilter = {
   readonly account?: AccountId;
   readonly state?: "open" | "closed";
-  /** 500 at most. */
+  /** 1,000 at most. */
   readonly limit?: number;
   readonly offset?: number;
 };
