@@ -93,8 +93,8 @@ function deeds({ dossier, refused }: DossierView): Html {
   const live = account.state === "temporary" || account.state === "claimed";
   return html`<section>
     <h2>What to do</h2>
-    ${live && account.suspended_at !== null && releaseForm(account, refused)} ${live && suspendForm(account, refused)}
-    ${live && endForm(account, refused)}
+    ${live && (account.suspended_at === null ? notice("release", refused) : releaseForm(account, refused))}
+    ${live && suspendForm(account, refused)} ${live && endForm(account, refused)}
     ${
       madeFrom !== null &&
       html`<details>

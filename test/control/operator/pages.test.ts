@@ -96,6 +96,7 @@ test("who hurts whom is seen at a glance, stopped, let go and ended with a click
   assert.equal(ops.host.specs.get(heavy.id)?.suspended, null);
   const twice = await ops.visit(`/operations/accounts/${heavy.id}/release`, { form: {} });
   assert.equal(twice.status, 409);
+  assert.match(twice.text, /This account is not suspended/, "there is no form any more beside which it could be said");
   const mistyped = await ops.visit(`/operations/accounts/${heavy.id}/end`, { form: { subdomain: calm.subdomain } });
   assert.equal(mistyped.status, 400);
   assert.match(mistyped.text, /Nothing was ended/);
