@@ -1,13 +1,14 @@
 // The page on which any visitor tells the operator about what answers at the edge. It takes every host name of the edge
 // alike and answers alike, so that nobody learns from it which accounts there are.
 import { html } from "hono/html";
+import { addressPrefix, networkPrefix } from "../../kernel/address-prefix.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Subdomain } from "../../kernel/ids.ts";
 import { refusalNotice } from "../http/notice.ts";
 import { renderPage, seeOther } from "../http/page.ts";
 import type { PageRoute, Visit } from "../http/site.ts";
 import type { Keys } from "../keys/keys.ts";
-import { createAttempts, networkOf, type Limit } from "../people/attempts.ts";
+import { createAttempts, type Limit } from "../people/attempts.ts";
 import type { ReportKind } from "../store/schema.ts";
 import type { Store } from "../store/store.ts";
 import type { Trail } from "../trail/trail.ts";
@@ -21,7 +22,8 @@ export type ReportPagesOptions = {
   readonly edgeDomain: string;
 };
 
-const REPORT_BY_NETWORK: Limit = { name: "report network", max: 10, windowMs: 3_600_000 };
+const REPORT_BY_ADDRESS: Limit = { name: "report address", max: 10, windowMs: 3_600_000 };
+const REPORT_BY_NETWORK: Limit = { name: "report network", max: 80, windowMs: 3_600_000 };
 
 const TEXT_MAX = 2000;
 const ADDRESS_MAX = 1000;
@@ -125,7 +127,9 @@ export function reportPages({ edgeDomain, ...desk }: ReportPagesOptions): PageRo
   const send = async ({ form, address }: Visit): Promise<Response> => {
     try {
       const draft = readDraft(form, edgeDomain);
-      attempts.spend(REPORT_BY_NETWORK, networkOf(address));
+      // The narrower first: what it refuses takes nothing from its neighbours.
+      attempts.spend(REPORT_BY_ADDRESS, addressPrefix(address));
+      attempts.spend(REPORT_BY_NETWORK, networkPrefix(address));
       await fileReport(desk, draft);
       return seeOther("/report/sent");
     } catch (error) {

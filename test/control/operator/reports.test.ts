@@ -11,6 +11,7 @@ import type { Account } from "../../../src/control/store/store.ts";
 import { newAccountId, newId, type AccountId, type Subdomain } from "../../../src/kernel/ids.ts";
 import { onBothDatabases, type Bench } from "../../fixtures/databases.ts";
 import { openDesk, type Desk } from "../../fixtures/desk.ts";
+import { openOps } from "../../fixtures/operator.ts";
 
 const DAY_MS = 86_400_000;
 const DOMAIN = "mayfly.localhost";
@@ -182,6 +183,10 @@ onBothDatabases("reports", {
       .executeTakeFirstOrThrow();
     assert.equal(count, 10_000);
     assert.equal((await listReports(bench, { state: "closed" })).total, 0);
+    const account = await newAccount(bench);
+    await fileReport(desk, draft(account.subdomain));
+    assert.deepEqual(Object.fromEntries(await countOpen(bench.store, [account.id])), { [account.id]: 1 }, "made-up names keep out nobody");
+    assert.equal((await listReports(bench)).total, 10_000);
   },
 });
 
@@ -283,5 +288,17 @@ describe("the page for reports", () => {
     assert.match(late.body, /Too many tries/);
     desk.clock.advance(3_600_000);
     assert.equal((await send(desk, "/report", form)).status, 303);
+  });
+
+  test("is sent ten times an hour from an IPv6 /56 and eighty from a /48, however many addresses they hold", async () => {
+    await using ops = await openOps();
+    const form = filled(`a--no-such-xxxxx.${DOMAIN}`);
+    const sent = async (address: string): Promise<number> => (await ops.visit("/report", { cookie: null, form, address })).status;
+    const customer = (at: number, host: number): string => `2001:db8:7:${(at * 256 + host).toString(16)}::1`;
+    for (let host = 0; host < 10; host++) assert.equal(await sent(customer(0, host)), 303);
+    for (let host = 10; host < 110; host++) assert.equal(await sent(customer(0, host)), 429);
+    for (let at = 1; at < 8; at++) for (let host = 0; host < 10; host++) assert.equal(await sent(customer(at, host)), 303, "neighbours");
+    assert.equal(await sent(customer(8, 0)), 429);
+    assert.equal(await sent("2001:db8:8::1"), 303);
   });
 });
