@@ -168,6 +168,30 @@ test("an operator's key in an address is refused and ended at both doors, whoeve
   );
 });
 
+test("hundreds of made-up ones in one address are looked up together, and begin no transaction", async () => {
+  await using ops = await openOps();
+  const store = ops.control.store as { transaction: unknown; inAccount: unknown };
+  let begun = 0;
+  for (const name of ["transaction", "inAccount"] as const) {
+    const own = store[name] as (...given: unknown[]) => unknown;
+    store[name] = (...given: unknown[]) => {
+      begun++;
+      return own(...given);
+    };
+  }
+  for (const kind of ["mft", "mfo", "mfi", "mfk"] as const) {
+    const query = Array.from({ length: 400 }, () => newSecret(kind)).join("&");
+    assert.equal((await ops.call("GET", `/accounts?${query}`)).status, 400, kind);
+  }
+  assert.equal(begun, 0);
+  const worked = await ops.makeKey("read");
+  begun = 0;
+  const among = [...Array.from({ length: 200 }, () => newSecret("mfk")), worked, newSecret("mft")].join("&");
+  assert.equal((await ops.call("GET", `/accounts?${among}`)).status, 400);
+  assert.equal(begun, 1);
+  assert.equal((await ops.call("GET", "/operator/overview", { bearer: worked })).status, 401, "one that works is found among them");
+});
+
 describe("the edge's word to control", () => {
   const asked = (secret: string) => ({ url: `/?${secret}`, headers: {} }) as never;
 

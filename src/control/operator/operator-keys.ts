@@ -178,7 +178,7 @@ async function make(options: OperatorKeysOptions, by: Operator, form: Readonly<R
   });
 }
 
-const end = (options: OperatorKeysOptions, by: Operator, id: string): Promise<void> =>
+const end = (options: OperatorKeysOptions, by: Operator | null, id: string, reason?: string): Promise<void> =>
   options.store.transaction(async (tx) => {
     const ended = await tx
       .updateTable("operator_keys")
@@ -187,23 +187,17 @@ const end = (options: OperatorKeysOptions, by: Operator, id: string): Promise<vo
       .where("ended_at", "is", null)
       .returning("id")
       .executeTakeFirst();
-    if (ended) await append(options, tx, by, "operator-key:end", id);
+    if (ended) await append(options, tx, by, "operator-key:end", id, reason);
   });
 
-/** Only whoever knows a key's secret can have it ended so. */
-const endLeaked = (options: OperatorKeysOptions, secret: string): Promise<void> =>
-  options.store.transaction(async (tx) => {
-    const now = options.store.clock.now();
-    const ended = await tx
-      .updateTable("operator_keys")
-      .set({ ended_at: now })
-      .where("hash", "=", options.keys.lookupHash(secret))
-      .where("ended_at", "is", null)
-      .where("expires_at", ">", now)
-      .returning("id")
-      .executeTakeFirst();
-    if (ended) await append(options, tx, null, "operator-key:end", ended.id, "leaked in a URL");
-  });
+/** Only whoever knows a key's secret can have it ended so; those that are none cost one look-up together. */
+async function endLeaked(options: OperatorKeysOptions, secrets: readonly string[]): Promise<void> {
+  const { store, keys } = options;
+  const hashes = secrets.filter((secret) => isSecret("mfk", secret)).map((secret) => keys.lookupHash(secret));
+  if (hashes.length === 0) return;
+  const known = await living(store.db, store.clock.now()).select("k.id").where("k.hash", "in", hashes).execute();
+  for (const { id } of known) await end(options, null, id, "leaked in a URL");
+}
 
 export function createOperatorKeys(options: OperatorKeysOptions): OperatorKeys {
   const { store } = options;
@@ -235,8 +229,6 @@ export function createOperatorKeys(options: OperatorKeysOptions): OperatorKeys {
     }),
     make: (by, form) => make(options, by, form),
     end: (by, id) => end(options, by, id),
-    endLeaked: async (secrets) => {
-      for (const secret of secrets) if (isSecret("mfk", secret)) await endLeaked(options, secret);
-    },
+    endLeaked: (secrets) => endLeaked(options, secrets),
   };
 }

@@ -16,6 +16,8 @@ export type Invitations = {
   peek(secret: string): Promise<Role | null>;
   /** The same, and it is used up. */
   consume(tx: Tx, secret: string): Promise<Role | null>;
+  /** Those of the secrets that are links, used or late ones aside. */
+  known(secrets: readonly string[]): Promise<string[]>;
   /** Ends the link without using it; false where there was none. */
   end(tx: Tx, secret: string): Promise<boolean>;
 };
@@ -76,6 +78,16 @@ export function createInvitations({ store, keys }: { readonly store: Store; read
         .execute();
       const row = gone.find((invitation) => invitation.hash === hash);
       return row && open(row) ? row.role : null;
+    },
+    known: async (secrets) => {
+      if (secrets.length === 0) return [];
+      const byHash = new Map(secrets.map((secret) => [keys.lookupHash(secret), secret]));
+      const rows = await store.db
+        .selectFrom("person_invitations")
+        .select(["hash", "expires_at"])
+        .where("hash", "in", [...byHash.keys()])
+        .execute();
+      return rows.filter(open).flatMap(({ hash }) => byHash.get(hash) ?? []);
     },
     end: async (tx, secret) => {
       const ended = tx.deleteFrom("person_invitations").where("hash", "=", keys.lookupHash(secret)).returning("hash");

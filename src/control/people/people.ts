@@ -123,7 +123,7 @@ function linksOf({ store, trail, url }: PeopleOptions, invitations: Invitations)
     },
     invitation: async (secret) => (isSecret("mfo", secret) || isSecret("mfi", secret) ? invitations.peek(secret) : null),
     endLeaked: async (secrets) => {
-      for (const secret of secrets.filter((one) => isSecret("mfo", one) || isSecret("mfi", one))) {
+      for (const secret of await invitations.known(secrets.filter((one) => isSecret("mfo", one) || isSecret("mfi", one)))) {
         await store.transaction(async (tx) => {
           if (!(await invitations.end(tx, secret))) return;
           const entry = { at: store.clock.now(), account: null, task: null, actors: ["mayfly"], token: null };

@@ -1,7 +1,7 @@
 // Tokens that were seen where others can read them, ended at once. Only whoever knows a token's secret can have it
 // ended so, and nobody is told whether there was anything to end.
 import { PlatformError } from "../../kernel/errors.ts";
-import { isSecret } from "../../kernel/ids.ts";
+import { isSecret, type AccountId } from "../../kernel/ids.ts";
 import type { Keys } from "../keys/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { Trail } from "../trail/trail.ts";
@@ -11,20 +11,26 @@ const REASON = "leaked in a URL";
 
 export type LeaksOptions = { readonly store: Store; readonly keys: Keys; readonly trail: Trail };
 
-/** Ends those of the secrets that are living tokens, each with its trail entry in one transaction; all others change nothing. */
-export async function endLeakedTokens(options: LeaksOptions, secrets: readonly string[]): Promise<void> {
-  for (const secret of secrets) if (isSecret("mft", secret)) await endOne(options, secret);
-}
+type Known = { readonly id: string; readonly account_id: AccountId };
 
-async function endOne({ store, keys, trail }: LeaksOptions, secret: string): Promise<void> {
-  const hash = keys.lookupHash(secret);
+/**
+ * Ends those of the secrets that are living tokens, each with its trail entry in one transaction; all others change
+ * nothing. Anybody can make up hundreds of them for one address: all of those are one look-up.
+ */
+export async function endLeakedTokens(options: LeaksOptions, secrets: readonly string[]): Promise<void> {
+  const { store, keys } = options;
+  const hashes = secrets.filter((secret) => isSecret("mft", secret)).map((secret) => keys.lookupHash(secret));
+  if (hashes.length === 0) return;
   const known = await store.db
     .selectFrom("tokens")
     .select(["id", "account_id"])
-    .where("hash", "=", hash)
+    .where("hash", "in", hashes)
     .where("ended_at", "is", null)
-    .executeTakeFirst();
-  if (!known) return;
+    .execute();
+  for (const token of known) await endOne(options, token);
+}
+
+async function endOne({ store, trail }: LeaksOptions, known: Known): Promise<void> {
   const writer = { account: known.account_id, epoch: null, token: null };
   try {
     await store.inAccount(writer, async (tx, account) => {
