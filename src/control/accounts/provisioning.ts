@@ -1,12 +1,14 @@
 // POST /provisioning/previews: a solved challenge becomes an account with a token and a claim link. The sealing
 // key is durable before the row that needs it; a row that is not committed takes its key with it.
 import { z } from "zod";
+import { networkPrefix } from "../../kernel/address-prefix.ts";
 import { iso } from "../../kernel/clock.ts";
 import { PlatformError } from "../../kernel/errors.ts";
 import { newAccountId, newId, newSecret } from "../../kernel/ids.ts";
 import type { Admission } from "../admission/admission.ts";
 import { check, readJson } from "../http/body.ts";
 import { success } from "../http/envelope.ts";
+import { BodyMemory } from "../http/memory.ts";
 import { publicRoute, type Route } from "../http/routes.ts";
 import type { Keys } from "../keys/keys.ts";
 import { AGENT_ACTIONS } from "../permissions/actions.ts";
@@ -21,6 +23,11 @@ import * as transitions from "./transitions.ts";
 const TASK_MAX_BYTES = 2048;
 /** Of a body besides its checkpoints, escapes included. Anybody may send one, so no more is ever held of it. */
 const REST_MAX_BYTES = 65_536;
+/** Of a body that nobody counts: as much as answers at a low price need. */
+const USUAL_BYTES = 65_536;
+/** What bodies hold beyond that, in all and of one network: while dear answers are taken, anybody may send megabytes. */
+const DEAR_BYTES = 268_435_456;
+const DEAR_SHARE_BYTES = 16_777_216;
 
 const request = z.object({
   termsOfService: z.string().max(2000).optional(),
@@ -64,11 +71,13 @@ export type ProvisioningOptions = {
 
 export function provisioningRoutes(options: ProvisioningOptions): Route[] {
   const { admission, lifetime } = options;
+  const memory = new BodyMemory(DEAR_BYTES, DEAR_SHARE_BYTES, "network");
   return [
     publicRoute("POST", "/provisioning/previews", "paid for with proof of work", async (call) => {
       const seconds = lifetimeSeconds(call.request.headers.get("mayfly-lifetime"), lifetime);
       const told = readTask(call.request.headers.get("mayfly-task"));
-      const body = await readJson(call.request, request, admission.checkpointCharacters(call.address) + REST_MAX_BYTES);
+      using room = memory.open(networkPrefix(call.address), USUAL_BYTES);
+      const body = await readJson(call.request, request, admission.checkpointCharacters(call.address) + REST_MAX_BYTES, room);
       if (body.acceptTermsOfService !== "yes") {
         throw new PlatformError("terms_not_accepted", { message: "acceptTermsOfService: the terms were not accepted." });
       }

@@ -13,18 +13,21 @@ const busy = (message: string): PlatformError => new PlatformError("capsule_fail
 export class BodyMemory {
   readonly #maxBytes: number;
   readonly #shareBytes: number;
+  readonly #whose: string;
   readonly #held = new Map<string, number>();
   #taken = 0;
 
-  /** @param shareBytes of one account at most */
-  constructor(maxBytes: number, shareBytes: number) {
+  /** @param shareBytes of one account at most @param whose what else holds a share */
+  constructor(maxBytes: number, shareBytes: number, whose = "account") {
     this.#maxBytes = maxBytes;
     this.#shareBytes = shareBytes;
+    this.#whose = whose;
   }
 
-  /** @param holder the account that sends the body */
-  open(holder: string): Room {
+  /** @param holder the account that sends the body @param freeBytes first ones that count for nobody */
+  open(holder: string, freeBytes = 0): Room {
     let own = 0;
+    let free = freeBytes;
     const add = (bytes: number): void => {
       own += bytes;
       this.#taken += bytes;
@@ -33,9 +36,11 @@ export class BodyMemory {
       else this.#held.delete(holder);
     };
     return {
-      take: (bytes) => {
+      take: (all) => {
+        const bytes = Math.max(0, all - free);
+        free = Math.max(0, free - all);
         if ((this.#held.get(holder) ?? 0) + bytes > this.#shareBytes) {
-          throw busy("This account has as much under way at once as it may; wait until its other requests are through.");
+          throw busy(`This ${this.#whose} has as much under way at once as it may; wait until its other requests are through.`);
         }
         if (this.#taken + bytes > this.#maxBytes) {
           throw busy("This installation has as much under way as its memory allows.");
