@@ -167,7 +167,15 @@ export async function openBans(options: BansOptions): Promise<Bans> {
   const acting = new BanList();
   const active = async (): Promise<Ban[]> =>
     (await rows.acting(store.db).execute()).map(({ range, expiresAtMs }) => ({ range, untilMs: expiresAtMs }));
-  const refresh = async (): Promise<void> => acting.replace(await active(), store.clock.now());
+  let [begun, shown] = [0, 0];
+  const refresh = async (): Promise<void> => {
+    const turn = ++begun;
+    const bans = await active();
+    // Of readings at the same time the one that began last is the newest, whichever ends last.
+    if (turn < shown) return;
+    shown = turn;
+    acting.replace(bans, store.clock.now());
+  };
   await refresh();
   let running: Promise<void> = Promise.resolve();
   const complain = (err: unknown): void => log.warn({ err }, "the bans could not be read; those that were read last act");

@@ -1,7 +1,11 @@
 // Ranges that an operator bans: how they are written, where they act, whom they never lock out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { onBothDatabases } from "../../fixtures/databases.ts";
+import type { KyselyPlugin } from "kysely";
+import { openBans } from "../../../src/control/operator/bans.ts";
+import { openTrail } from "../../../src/control/trail/trail.ts";
+import { createLog } from "../../../src/kernel/log.ts";
+import { onBothDatabases, openBench } from "../../fixtures/databases.ts";
 import { loadOf, openOps, type Ops } from "../../fixtures/operator.ts";
 import { solveChallenge } from "../../fixtures/solve-challenge.ts";
 
@@ -243,4 +247,36 @@ test("there are only so many bans", async () => {
   const full = await add(ops, bearer, { range: BAD });
   assert.deepEqual([full.status, full.code], [400, "quota_exceeded"]);
   assert.match(full.message, /10000 bans/);
+});
+
+test("one that was acknowledged acts, though a reading of the list that began before it ends later", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  await using bench = await openBench(null);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  let [hold, held, over] = [false, false, false];
+  const slow: KyselyPlugin = {
+    transformQuery: ({ node }) => node,
+    transformResult: async ({ result }) => {
+      if (hold) {
+        [hold, held] = [false, true];
+        await released;
+        over = true;
+      }
+      return result;
+    },
+  };
+  const store = { ...bench.store, db: bench.store.db.withPlugin(slow) };
+  const until = async (done: () => boolean): Promise<void> => {
+    while (!done()) await new Promise((resolve) => setImmediate(resolve));
+  };
+  await using bans = await openBans({ store, trail: openTrail(bench.store.db, bench.keys), log: createLog("test", "silent") });
+  hold = true;
+  t.mock.timers.tick(5000);
+  await until(() => held);
+  await bans.add({ person: "olga", key: null }, { range: BAD, reason: "abuse" }, GOOD);
+  assert.ok(bans.refuses(BAD));
+  release();
+  await until(() => over);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(bans.refuses(BAD));
 });
