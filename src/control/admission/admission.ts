@@ -175,13 +175,14 @@ async function take(parts: Parts, address: string, answer: Answer): Promise<void
   const given = open(key, caller, answer.challengeToken, store.clock.now());
   const checkpoints = readCheckpoints(given, answer.checkpoints);
   requireWorth(given, await gate.price(caller), store.clock.now());
-  verifier.requireRoom(given);
+  // Before the challenge is spent: who finds no room may answer again with the same work.
+  using room = verifier.reserve(given);
   // Nothing is awaited between check and count: answers that arrive at once must not all find the same room.
   gate.requireProven(caller);
   const counting = gate.beginAnswer(caller);
   const verify = async () => {
     await spend(store, given);
-    return verifier.verify(checkpoints, given);
+    return room.verify(checkpoints);
   };
   const verdict = await verify().catch((error: unknown) => {
     counting.forget();

@@ -21,12 +21,17 @@ export type VerifierLimits = {
 };
 
 export type Verifier = AsyncDisposable & {
-  /** Whether a chain of that length would be taken now. @throws PlatformError verifier_busy */
-  requireRoom(work: Work): void;
+  /** Keeps room for one chain of that length until it is used or disposed of. @throws PlatformError verifier_busy */
+  reserve(work: Work): Room;
   /** The checkpoints' buffer is handed over and cannot be used afterwards. @throws PlatformError verifier_busy */
   verify(checkpoints: Uint8Array<ArrayBuffer>, work: Work): Promise<Verdict>;
   /** What is queued or on the thread now, and what was computed since the start. */
   stats(): { readonly waitingChains: number; readonly waitingHashes: number; readonly computedHashes: number };
+};
+
+type Room = Disposable & {
+  /** Once; the checkpoints' buffer is handed over. @throws PlatformError verifier_busy when the verifier ends or fails meanwhile */
+  verify(checkpoints: Uint8Array<ArrayBuffer>): Promise<Verdict>;
 };
 
 type Waiting = Task & { readonly settle: PromiseWithResolvers<Verdict> };
@@ -41,6 +46,8 @@ class ThreadVerifier implements Verifier {
   readonly #queue: Waiting[] = [];
   #running: Waiting | null = null;
   #thread: Worker | null = null;
+  /** Chains that room is kept for. */
+  #reserved = 0;
   #waitingHashes = 0;
   #computedHashes = 0;
   #closed = false;
@@ -54,24 +61,43 @@ class ThreadVerifier implements Verifier {
       log.warn("this machine has no vectors for WebAssembly: solutions are verified with Node's own hash, at a quarter of the speed");
   }
 
-  requireRoom(work: Work): void {
-    const chains = this.#queue.length + (this.#running ? 1 : 0);
+  reserve(work: Work): Room {
+    const chains = this.#chains();
     const full = chains >= this.#limits.maxChains || (chains > 0 && this.#waitingHashes + hashesOf(work) > this.#limits.maxHashes);
     if (full || this.#closed) throw busy(Math.max(RESTART_SECONDS, Math.ceil(this.#waitingHashes / this.#hashesPerSecond)));
+    let kept = true;
+    this.#reserved++;
+    this.#waitingHashes += hashesOf(work);
+    const giveUp = (): void => {
+      if (!kept) return;
+      kept = false;
+      this.#reserved--;
+      this.#waitingHashes -= hashesOf(work);
+    };
+    return {
+      verify: async (checkpoints) => {
+        giveUp();
+        if (this.#closed) throw busy(RESTART_SECONDS);
+        const waiting: Waiting = { checkpoints, work, settle: Promise.withResolvers() };
+        this.#waitingHashes += hashesOf(work);
+        this.#queue.push(waiting);
+        this.#next();
+        return waiting.settle.promise;
+      },
+      [Symbol.dispose]: giveUp,
+    };
   }
 
   async verify(checkpoints: Uint8Array<ArrayBuffer>, work: Work): Promise<Verdict> {
-    this.requireRoom(work);
-    const waiting: Waiting = { checkpoints, work, settle: Promise.withResolvers() };
-    this.#waitingHashes += hashesOf(work);
-    this.#queue.push(waiting);
-    this.#next();
-    return waiting.settle.promise;
+    return this.reserve(work).verify(checkpoints);
+  }
+
+  #chains(): number {
+    return this.#queue.length + this.#reserved + (this.#running ? 1 : 0);
   }
 
   stats() {
-    const waitingChains = this.#queue.length + (this.#running ? 1 : 0);
-    return { waitingChains, waitingHashes: this.#waitingHashes, computedHashes: this.#computedHashes };
+    return { waitingChains: this.#chains(), waitingHashes: this.#waitingHashes, computedHashes: this.#computedHashes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

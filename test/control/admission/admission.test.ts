@@ -154,6 +154,21 @@ describe("an answer", () => {
     await first;
     await open.admission.admit(ADDRESS, answers[1]);
   });
+
+  test("that comes at the same moment as another and finds no room can be sent again", async () => {
+    await using open = await openAdmission({ powHashes: 1000, queue: { maxChains: 1, maxHashes: 1 } });
+    const answers = [answerTo(await open.admission.challenge(ADDRESS)), answerTo(await open.admission.challenge(ADDRESS))];
+    const outcomes = await Promise.allSettled(answers.map((answer) => open.admission.admit(ADDRESS, answer)));
+    const [refused, ...more] = outcomes.flatMap((outcome, at) =>
+      outcome.status === "rejected" ? [{ at, reason: outcome.reason as unknown }] : [],
+    );
+    assert.ok(refused && more.length === 0);
+    refusal("verifier_busy")(refused.reason);
+    const again = answers[refused.at];
+    assert.ok(again);
+    await open.admission.admit(ADDRESS, again);
+    assert.deepEqual([open.admission.stats().waitingChains, open.admission.stats().waitingHashes], [0, 0]);
+  });
 });
 
 describe("an address", () => {

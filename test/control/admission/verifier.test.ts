@@ -71,7 +71,7 @@ describe("the verifier", () => {
     await using verifier = createVerifier({ maxChains: 2, maxHashes: 64_000_000 }, LOG);
     const work = { k: 100, g: 1000 };
     const taken = [verifier.verify(solve(work), work), verifier.verify(solve(work), work)];
-    assert.throws(() => verifier.requireRoom(work), refusal("verifier_busy"));
+    assert.throws(() => verifier.reserve(work), refusal("verifier_busy"));
     await assert.rejects(verifier.verify(solve(work), work), refusal("verifier_busy"));
     await Promise.all(taken);
     assert.equal((await verifier.verify(solve(work), work)).wrong, null);
