@@ -14,7 +14,7 @@ import { BAN_LIVES, REASON_MAX } from "./ban-words.ts";
 import type { Dossier } from "./dossier.ts";
 import { reportList } from "./report-view.ts";
 import type { Report } from "./reports.ts";
-import { capList, cpuOf, pager, stateOf, tabs, timesOf, why } from "./views.ts";
+import { capList, cpuOf, pager, shortId, stateOf, tabs, timesOf, why } from "./views.ts";
 
 /** A form that was refused, and what was typed into it. */
 export type Refused = { readonly form: "suspend" | "release" | "end"; readonly error: PlatformError; readonly reason: string };
@@ -149,6 +149,10 @@ function unsealed(text: string | null): string {
 /** A cell that a phone leaves out where there is nothing to say. */
 const cell = (of: string, text: string): Html => html`<td class="${text === "" ? "none" : ""}" data-of="${of}"><bdi>${text}</bdi></td>`;
 
+/** Of a token or key the beginning of its id, as the page of keys has it. */
+const byWhom = ({ actors, token }: TrailLine): string =>
+  `${actors.map((actor) => plainText(actor, 60)).join(", ")}${token === null ? "" : ` with ${shortId(token)}`}`;
+
 const trailRow = (line: TrailLine): Html =>
   html`<tr>
     <td>${moment(line.at)}</td>
@@ -159,7 +163,7 @@ const trailRow = (line: TrailLine): Html =>
         >${line.resource.startsWith("account/") ? "" : plainText(line.resource, 120)}</bdi
       >
     </td>
-    ${cell("By", line.actors.map((actor) => plainText(actor, 60)).join(", "))} ${cell("Why", plainText(line.reason ?? "", 300))}
+    ${cell("By", byWhom(line))} ${cell("Why", plainText(line.reason ?? "", 300))}
     <td class="n ${line.count === 1 ? "none" : ""}" data-of="Times">${line.count.toLocaleString("en-US")}</td>
     ${cell("Sealed for you", plainText(unsealed(line.text), 600))}
   </tr>`;

@@ -6,7 +6,7 @@ import type { Html } from "../http/page.ts";
 import { plainText } from "../http/plain-text.ts";
 import { moment } from "../http/times.ts";
 import { KEY_LIVES, KEY_NAME_MAX, KEYS_MAX, type KeyAccess, type KeyLine, type MadeKey } from "./operator-keys.ts";
-import { tabs } from "./views.ts";
+import { shortId, tabs } from "./views.ts";
 
 export type KeysView = {
   readonly live: readonly KeyLine[];
@@ -25,7 +25,7 @@ const ACCESS_WORDS: Readonly<Record<KeyAccess, { readonly title: string; readonl
 const keyItem = (key: KeyLine): Html =>
   html`<li>
     <strong><bdi>${plainText(key.name, KEY_NAME_MAX)}</bdi></strong
-    >: ${ACCESS_WORDS[key.access].title}
+    >: ${ACCESS_WORDS[key.access].title}, <code>${shortId(key.id)}</code> in trails
     <p class="quiet">
       Of <bdi>${plainText(key.of, 80)}</bdi>, made ${moment(key.createdAtMs)},
       ${key.lastUsedAtMs === null ? "not used yet" : html`last used ${moment(key.lastUsedAtMs)}`}, expires ${moment(key.expiresAtMs)}.
@@ -41,7 +41,7 @@ const keyItem = (key: KeyLine): Html =>
 
 const overItem = (key: KeyLine): Html =>
   html`<li>
-    <bdi>${plainText(key.name, KEY_NAME_MAX)}</bdi>:
+    <bdi>${plainText(key.name, KEY_NAME_MAX)}</bdi>, <code>${shortId(key.id)}</code> in trails:
     ${key.endedAtMs === null ? html`expired ${moment(key.expiresAtMs)}` : html`ended ${moment(key.endedAtMs)}`}
   </li>`;
 

@@ -71,6 +71,9 @@ export function capList(caps: readonly CapLine[]): Html | "" {
       </ul>`;
 }
 
+/** Enough of an id to tell tokens and keys apart by. */
+export const shortId = (id: string): string => id.slice(0, 8);
+
 /** State, and what is unusual about it. */
 export function stateOf(account: Account, hot: boolean, nowMs: number): Html {
   const life = lifeOf(account, nowMs);

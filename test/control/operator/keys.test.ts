@@ -128,3 +128,15 @@ test("a change that is tried with a key that reads is in the trail, the first of
     [[[`person/${ops.person}`], "refused", "DELETE /operator/accounts/:id", null]],
   );
 });
+
+test("a key that did something is known on the account's page and on that of keys by the same mark", async () => {
+  await using ops = await openOps();
+  const bearer = await ops.makeKey("full");
+  const { id } = await ops.tenant();
+  assert.equal((await ops.call("POST", `/operator/accounts/${id}/suspend`, { bearer, json: { reason: "spam" } })).status, 200);
+  const [, mark = ""] = /account:suspend[\s\S]*?with ([0-9a-f]{8})</.exec((await ops.visit(`/operations/accounts/${id}`)).text) ?? [];
+  const keys = (await ops.visit("/operations/keys")).text;
+  const [, key = ""] = /keys\/([0-9a-f]{32})\/end/.exec(keys) ?? [];
+  assert.ok(mark !== "" && key.startsWith(mark));
+  assert.match(keys, new RegExp(`to full[\\s\\S]*<code>${mark}</code>`));
+});
