@@ -45,7 +45,12 @@ export const ERRORS = {
   challenge_spent: row(409, 71412, false, "A challenge works once. Ask for a new one."),
   solution_wrong: row(400, 71414, false, "Ask for a new challenge; every checkpoint of the chain is verified."),
   too_many_accounts: row(429, 71429, true, "Wait as long as Retry-After says."),
-  verifier_busy: row(429, 71430, true, "Wait as long as Retry-After says, then ask for a new challenge."),
+  verifier_busy: row(
+    429,
+    71430,
+    true,
+    "Wait as long as Retry-After says, then send the same answer again; where that is refused, ask for a new challenge.",
+  ),
   machine_full: row(503, 71480, true, "Wait as long as Retry-After says: room comes back as accounts end."),
   challenge_outpriced: row(409, 71481, false, "Ask for a new challenge, solve it at once and answer it at once."),
   too_many_challenges: row(429, 71482, true, "Wait as long as Retry-After says; one challenge makes one account."),
