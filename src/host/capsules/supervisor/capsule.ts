@@ -265,7 +265,8 @@ export class Capsule implements Occupant {
     const route = this.#standing.known?.routes.get(label);
     const service = route && choose(route, choice, Math.random)?.service;
     if (service === undefined) return { kind: "none" };
-    const over = caller.isCounted ? null : this.#allowance.admit();
+    // Whoever was let in and waits, or comes again, would wait for a process that does not start.
+    const over = caller.isCounted ? this.#allowance.stopped : this.#allowance.admit();
     if (over !== null) return { kind: "capped", over };
     caller.isCounted = true;
     if (this.#run === null) return this.#pause();

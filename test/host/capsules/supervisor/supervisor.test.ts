@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, test } from "node:test";
+import { NO_CAPS } from "../../../../src/capsule/caps.ts";
 import { newSubdomain } from "../../../../src/kernel/ids.ts";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
 import { answering, bench, get, leased, specOf, through, TROUBLE } from "../../../fixtures/capsules.ts";
@@ -140,6 +141,27 @@ describe("a redeploy", () => {
     await b.deploy(answering('"new"'), { account, subdomain, generation: 2 });
     assert.equal(await cut, "cut");
     assert.equal(await get(b.supervisor, label), "new");
+  });
+
+  test("with which its account reaches a cap tells those who waited meanwhile, and keeps nobody else waiting", async () => {
+    await using b = await bench({ bounds: { tickMs: 60_000, waitMs: 5_000 } });
+    // What it takes to start is more, and is found when the process goes.
+    const limits = { caps: { ...NO_CAPS, cpu_ms: 1 } };
+    const { label, account, subdomain } = await b.deploy(TROUBLE, { limits });
+    using slow = leased(await b.supervisor.open(label));
+    const answer = through(slow, "/slow?ms=500");
+    const applied = b.deploy(answering('"new"'), { account, subdomain, generation: 2, limits });
+    await awaitUntil(() => slow.replaced.aborted, { what: "it is being replaced" });
+    const waiting = b.supervisor.open(label);
+    const again = b.supervisor.open(label, { again: true });
+    await text(await answer);
+    slow[Symbol.dispose]();
+    await applied;
+    const began = performance.now();
+    await sleep(1);
+    assert.ok(performance.now() - began < 2_000, "other accounts' requests go on");
+    assert.deepEqual([(await waiting).kind, (await again).kind], ["capped", "capped"]);
+    assert.equal((await b.supervisor.open(label, { again: true })).kind, "capped");
   });
 
   test("of a lower or equal generation changes nothing", async () => {
