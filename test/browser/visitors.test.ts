@@ -14,7 +14,7 @@ const shot = (page: Page, name: string): Promise<unknown> => page.screenshot({ p
 
 const SITE = `export default { async fetch(request) {
   const { pathname } = new URL(request.url);
-  const type = (kind) => ({ headers: { "content-type": kind, "cache-control": "max-age=31536000, immutable" } });
+  const type = (kind) => ({ headers: { "content-type": kind, "cache-control": "max-age=31536000, immutable", "access-control-allow-origin": "*" } });
   if (pathname === "/seen") return Response.json({ cookie: request.headers.get("cookie") });
   if (pathname === "/app.js") return new Response('document.body.append("script ran")', type("text/javascript"));
   if (pathname === "/sw.js") return new Response("self.addEventListener('fetch', () => {});", type("text/javascript"));
@@ -120,6 +120,25 @@ describe("a visitor of an unclaimed account", { skip: skipBrowser }, () => {
     assert.equal((await eve.context.cookies(visited.urlOf("other"))).length, 0);
     await eve.page.goto(visited.urlOf("other"));
     assert.equal(await heading(eve.page), ASKED);
+  });
+
+  test("is not led past it by what another page has loaded beforehand", async () => {
+    const ways = {
+      fetch: "(url) => fetch(url).then((answer) => answer.text())",
+      prefetch:
+        "(url) => new Promise((done) => document.head.append(Object.assign(document.createElement('link'), { rel: 'prefetch', href: url, onload: done, onerror: done })))",
+      "prefetch of a document":
+        "(url) => new Promise((done) => document.head.append(Object.assign(document.createElement('link'), { rel: 'prefetch', as: 'document', href: url, onload: done, onerror: done })))",
+    };
+    for (const [way, load] of Object.entries(ways)) {
+      await using eve = await visitor(browser);
+      await passes(eve);
+      const trap = `${visited.urlOf("other")}/trap`;
+      await eve.page.evaluate(`(${load})(${JSON.stringify(trap)}).then(() => null)`);
+      await eve.page.evaluate(`void (location.href = ${JSON.stringify(trap)})`);
+      await eve.page.waitForURL(trap);
+      assert.equal(await heading(eve.page), ASKED, way);
+    }
   });
 
   test("gets no service worker that would outlive the account", async () => {

@@ -18,6 +18,9 @@ function askedAgain(given: string): string {
   return asks && directives.every((one) => ASKS_AGAIN.has(one)) ? given : "no-cache";
 }
 
+/** What tells a navigation from what a page loads: no cache shows the one what it kept of the other, unasked. */
+const TOLD_BY = "Sec-Fetch-Dest, Upgrade-Insecure-Requests";
+
 /** @param flat name, value, name, value, … */
 export function headersBeforeClaim(flat: readonly string[], kind: Arrival["kind"]): string[] {
   const kept: string[] = [];
@@ -31,5 +34,6 @@ export function headersBeforeClaim(flat: readonly string[], kind: Arrival["kind"
   }
   kept.push("X-Robots-Tag", "noindex");
   if (kind === "navigation") kept.push("Cache-Control", askedAgain(caching.join(", ")));
+  else kept.push("Vary", TOLD_BY);
   return kept;
 }

@@ -272,6 +272,8 @@ describe("before a claim", () => {
       assert.equal(await caching(value), "no-cache", value);
     const loaded = await door.get(`/?${kept}`);
     assert.equal(loaded.headers["cache-control"], "max-age=31536000,immutable", "what pages load is cached as the Worker says");
+    const varies = await door.get("/?set=vary:accept");
+    assert.equal(varies.headers.vary, "accept, Sec-Fetch-Dest, Upgrade-Insecure-Requests", "and shown as a page to nobody");
     const tombstone = { account: door.capsules.stands?.account, subdomain: "quiet-otter-x7k2p", reason: "expired", endedAtMs: 0 };
     door.capsules.stands = null;
     door.capsules.answers.set(LABEL, () => ({ kind: "gone", tombstone: tombstone as never }));
