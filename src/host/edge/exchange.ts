@@ -55,6 +55,8 @@ export type Asked = {
 
 const MAX_ONE_WRITE_BYTES = 8192;
 
+const unstarted: Answerer = { kind: "unavailable", reason: "The Worker could not be started.", retryAfterSeconds: 5 };
+
 /** Waits before a Worker that refused the connection is asked for again: its process has just died. */
 const REFUSED_WAITS_MS = [0, 50, 200, 500];
 
@@ -122,13 +124,17 @@ export class Exchange implements Outlet {
     });
   }
 
-  /** Answers in the Worker's place where a visitor is to be asked first. @returns whether it did */
-  async #askVisitor(): Promise<boolean> {
+  /**
+   * Answers in the Worker's place where a visitor is to be asked first.
+   * @returns whether it did; null where nobody can tell who answers for the account
+   */
+  async #askVisitor(): Promise<boolean | null> {
     const { capsules, visitors } = this.#options;
     const { arrival, label, ray } = this.#asked;
     if (visitors?.concerns(arrival) !== true) return false;
     const state = await capsules.claimState(label);
-    if (state === null || this.#over) return this.#over;
+    if (this.#over) return true;
+    if (state === null) return null;
     const said = visitors.say(arrival, this.#incoming.headers, state);
     if (said === null) return false;
     this.#concern = { account: state.account, origin: null };
@@ -137,17 +143,26 @@ export class Exchange implements Outlet {
     return true;
   }
 
-  async #open(): Promise<void> {
-    if (await this.#askVisitor()) return;
-    let answerer: Answerer;
+  async #answerer(): Promise<Answerer> {
+    const { label, choice } = this.#asked;
     try {
-      const { label, choice } = this.#asked;
-      answerer = await this.#options.capsules.open(label, this.#asks++ === 0 ? choice : { ...choice, again: true });
+      return await this.#options.capsules.open(label, this.#asks++ === 0 ? choice : { ...choice, again: true });
     } catch (error) {
-      this.#options.log.error({ err: error, label: this.#asked.label }, "a capsule could not be asked for");
-      answerer = { kind: "unavailable", reason: "The Worker could not be started.", retryAfterSeconds: 5 };
+      this.#options.log.error({ err: error, label }, "a capsule could not be asked for");
+      return unstarted;
     }
-    if (this.#over) {
+  }
+
+  async #open(): Promise<void> {
+    const spoken = await this.#askVisitor();
+    if (spoken === true) return;
+    let answerer = await this.#answerer();
+    // Control may have been away a moment ago: nobody passes because of that.
+    if (spoken === null && answerer.kind === "lease" && (await this.#askVisitor()) !== false) {
+      answerer.lease[Symbol.dispose]();
+      answerer = unstarted;
+    }
+    if (this.#over || this.#answered) {
       if (answerer.kind === "lease") answerer.lease[Symbol.dispose]();
       return;
     }

@@ -317,6 +317,19 @@ describe("before a claim", () => {
   });
 });
 
+test("who answers for the account could not be told for a moment: nobody passes because of that", async () => {
+  await using door = await open();
+  const { capsules } = door;
+  let asked = 0;
+  capsules.claimState = () => Promise.resolve(++asked === 1 ? null : capsules.stands);
+  assert.ok(isInterstitial(await door.get("/", { headers: NAVIGATE })));
+  assert.deepEqual([asked, capsules.out], [2, 0]);
+  capsules.claimState = () => Promise.resolve(null);
+  assert.equal((await door.get("/", { headers: NAVIGATE })).status, 503);
+  assert.equal(capsules.out, 0);
+  assert.equal((await door.get("/")).status, 200, "programs are nobody's visitors");
+});
+
 describe("after a claim", () => {
   test("all of it is over at once, and the paths are the account's again", async () => {
     await using door = await open();
