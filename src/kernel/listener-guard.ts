@@ -27,11 +27,15 @@ type Held = {
   readonly waiting: Map<ServerResponse, IncomingMessage>;
   /** Nothing more is taken from it. */
   over: boolean;
+  /** Requests that came since. */
+  unheard: number;
 };
 
 type Upload = { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse; sinceMs: number; bytes: number };
 
 const MAX_WAITING = 32;
+/** Of requests that nobody answers any more Node holds each until those before it are answered. */
+const MAX_UNHEARD = 128;
 /** From here on connections without a request give way. */
 const NEARLY_FULL = 0.9;
 const RATE_WINDOW_MS = 30_000;
@@ -133,7 +137,7 @@ export class ListenerGuard {
     const prefix = addressPrefix(address);
     const count = (this.#addresses.get(prefix) ?? 0) + 1;
     this.#addresses.set(prefix, count);
-    const held: Held = { waiting: new Map(), over: false };
+    const held: Held = { waiting: new Map(), over: false, unheard: 0 };
     this.#held.set(socket, held);
     socket.once("close", () => {
       this.#held.delete(socket);
@@ -166,7 +170,10 @@ export class ListenerGuard {
   #takes(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     const { socket } = incoming;
     const held = this.#held.get(socket);
-    if (held === undefined || held.over) return false;
+    if (held === undefined || held.over) {
+      if (held !== undefined && ++held.unheard > MAX_UNHEARD) socket.destroy();
+      return false;
+    }
     const fault = held.waiting.size >= MAX_WAITING ? CROWDED : formFault(incoming);
     this.#idle.delete(socket);
     held.waiting.set(outgoing, incoming);

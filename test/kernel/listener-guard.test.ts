@@ -199,6 +199,17 @@ test("requests ahead of their answers are bounded; those within the bound are an
   assert.equal([...one.seen.matchAll(/HTTP\/1\.1 429 /g)].length, 1);
 });
 
+test("what goes on coming on a connection that is over is not kept for long", async () => {
+  const asked: ServerResponse[] = [];
+  await using it = await running({}, (_, outgoing) => void asked.push(outgoing));
+  let parsed = 0;
+  it.server.on("request", () => parsed++);
+  const one = it.line();
+  one.write(GET.repeat(20_000));
+  await until("it is cut, or all was read", () => one.closed || parsed === 20_000);
+  assert.ok(parsed < 5_000, `${parsed} requests are kept`);
+});
+
 test("what is malformed is refused in words; a whole request before it gets its answer", async () => {
   const asked: ServerResponse[] = [];
   await using it = await running({}, (_, outgoing) => void asked.push(outgoing));
