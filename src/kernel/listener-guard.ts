@@ -127,7 +127,7 @@ export class ListenerGuard {
     if (held === undefined || socket.destroyed || held.over) return false;
     const { stallMs } = this.#options;
     // A peer that takes nothing; one that says nothing may have nothing to say.
-    socket.setTimeout(stallMs, () => (socket.writableLength > 0 ? socket.destroy() : socket.setTimeout(stallMs)));
+    socket.setTimeout(stallMs).on("timeout", () => (socket.writableLength > 0 ? socket.destroy() : socket.setTimeout(stallMs)));
     return true;
   }
 

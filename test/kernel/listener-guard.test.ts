@@ -245,6 +245,10 @@ test("a connection that became another protocol may be silent, but must read", a
   joined[1]?.write(Buffer.alloc(30_000_000));
   await until("the deaf one is cut", () => joined[1]?.destroyed === true);
   assert.equal(silent.closed, false);
+  // However long it was silent before.
+  silent.pause();
+  joined[0]?.write(Buffer.alloc(30_000_000));
+  await until("the silent one is cut once it is deaf", () => joined[0]?.destroyed === true);
   const odd = it.line();
   odd.write(upgrade.replace("Host: here", "Host: here\r\nHost: there"));
   await until("the odd one is refused", () => odd.closed);
