@@ -92,6 +92,17 @@ describe("a secret in other text", () => {
     assert.equal(redactSecrets(`${one},${other}`), "mft_[redacted],mfc_[redacted]");
   });
 
+  test("is not hidden by what stands before it and only begins like one", () => {
+    const secret = newSecret("mft");
+    for (let digits = 0; digits <= 57; digits++) {
+      const before = `/mfa_${"a".repeat(digits)}`;
+      assert.deepEqual(findSecrets(before + secret), [secret], before);
+      assert.ok(!redactSecrets(`${before}${secret}.`).includes(secret.slice(4)), before);
+      assert.ok(redactSecrets(`${before}${secret}.`).endsWith("_[redacted]."), before);
+    }
+    assert.deepEqual(findSecrets(`/mfa_${secret.replace("_", "%5f")}`), [secret]);
+  });
+
   test("with a wrong checksum is taken out, but nobody is told that it is one", () => {
     const secret = newSecret("mft");
     const wrong = secret.slice(0, -1) + (secret.endsWith("0") ? "1" : "0");
