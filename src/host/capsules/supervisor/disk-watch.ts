@@ -23,20 +23,23 @@ const BLIND: Pace = { leastMs: 3_000, times: 50 };
 const CALM: Pace = { leastMs: 60_000, times: 50 };
 
 type Process = { readonly pid: number };
+type Measured = Pick<Allowance, "diskBytes" | "maxDiskBytes" | "mostDiskBytes" | "measured">;
 
 export class DiskWatch {
   readonly #account: AccountId;
-  readonly #allowance: Allowance;
+  readonly #allowance: Measured;
   readonly #parts: DiskWatchParts;
-  /** Whose writes were counted last, and as how many. */
+  /** Whose writes were looked at last, and how many they were then. */
   #process: Process | null = null;
   #writtenBytes = 0;
+  /** Bytes that were written since the last walk, as far as they were seen: by processes that are gone, too. */
+  #sinceBytes = 0;
   #endedMs = -Infinity;
   #tookMs = 0;
   #walking: Promise<void> | null = null;
   #later: NodeJS.Timeout | undefined;
 
-  constructor(account: AccountId, allowance: Allowance, parts: DiskWatchParts) {
+  constructor(account: AccountId, allowance: Measured, parts: DiskWatchParts) {
     this.#account = account;
     this.#allowance = allowance;
     this.#parts = parts;
@@ -62,11 +65,19 @@ export class DiskWatch {
   #isDue(process: Process): boolean {
     const { diskBytes, maxDiskBytes } = this.#allowance;
     if (diskBytes === null) return true;
+    if (!this.#count(process)) return this.#leftMs(BLIND) <= 0;
+    if (this.#sinceBytes === 0) return false;
+    return this.#leftMs(diskBytes + this.#sinceBytes > maxDiskBytes ? URGENT : CALM) <= 0;
+  }
+
+  /** @returns false where it is not told what the process has written */
+  #count(process: Process): boolean {
     const writtenBytes = writtenBytesOf(process.pid);
-    if (writtenBytes === null) return this.#leftMs(BLIND) <= 0;
-    const sinceBytes = writtenBytes - (this.#process === process ? this.#writtenBytes : 0);
-    if (sinceBytes === 0) return false;
-    return this.#leftMs(diskBytes + sinceBytes > maxDiskBytes ? URGENT : CALM) <= 0;
+    if (writtenBytes === null) return false;
+    this.#sinceBytes += writtenBytes - (this.#process === process ? this.#writtenBytes : 0);
+    this.#process = process;
+    this.#writtenBytes = writtenBytes;
+    return true;
   }
 
   /** One at a time: whoever asks meanwhile shares it. */
@@ -78,13 +89,13 @@ export class DiskWatch {
   async #measure(process: Process | null, signal: AbortSignal): Promise<void> {
     using _turn = await this.#parts.walks.enter(signal);
     const began = performance.now();
-    const writtenBytes = process && writtenBytesOf(process.pid);
+    if (process) this.#count(process);
     try {
       const bytes = await this.#bytes();
-      if (!signal.aborted) this.#allowance.measured(bytes);
+      if (signal.aborted) return;
+      this.#allowance.measured(bytes);
+      this.#sinceBytes = 0;
     } finally {
-      this.#process = process;
-      this.#writtenBytes = writtenBytes ?? 0;
       this.#endedMs = performance.now();
       this.#tookMs = this.#endedMs - began;
     }
