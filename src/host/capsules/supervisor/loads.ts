@@ -3,13 +3,13 @@ import type { AccountLoad, Usage } from "../../../capsule/messages.ts";
 import type { AccountId } from "../../../kernel/ids.ts";
 import type { Budgets } from "../../budgets/budgets.ts";
 import type { Capsule } from "./capsule.ts";
-import type { CapsuleFiles } from "./parts.ts";
+import type { DiskQuestions } from "./disk-questions.ts";
 
-type Parts = { readonly budgets: Budgets; readonly files: Pick<CapsuleFiles, "diskBytes"> };
+type Parts = { readonly budgets: Budgets; readonly disks: Pick<DiskQuestions, "ask"> };
 
 /** @param capsule absent where the account is not known here */
-export async function usageOf(account: AccountId, capsule: Capsule | undefined, { budgets, files }: Parts): Promise<Usage> {
-  const diskBytes = await files.diskBytes(account);
+export async function usageOf(account: AccountId, capsule: Capsule | undefined, { budgets, disks }: Parts): Promise<Usage> {
+  const diskBytes = await disks.ask(account);
   const caps = await budgets.useOf(account);
   if (capsule === undefined) return { hot: false, pssBytes: 0, cpuMs: 0, diskBytes, starts: 0, restarts: 0, caps };
   const { starts, restarts, hot } = capsule;

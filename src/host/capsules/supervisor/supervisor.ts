@@ -21,6 +21,7 @@ import { Ahead } from "./ahead.ts";
 import { refused } from "./callers.ts";
 import { Capsule } from "./capsule.ts";
 import { accountSockets, allSockets } from "./doors.ts";
+import { DiskQuestions } from "./disk-questions.ts";
 import { Ended } from "./ended.ts";
 import { EventLog } from "./event-log.ts";
 import { HotMarks } from "./hot-marks.ts";
@@ -87,12 +88,14 @@ export class Supervisor implements Capsules, AsyncDisposable {
   readonly #marks: HotMarks;
   readonly #rest: Rest;
   readonly #jobs = new Jobs();
+  readonly #disks: DiskQuestions;
   readonly #over = new AbortController();
   readonly #loops: Promise<void>[];
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#bounds = { ...BOUNDS, ...options.bounds };
+    this.#disks = new DiskQuestions(options.files);
     mkdirSync(options.accountsDirectory, { recursive: true, mode: 0o700 });
     // Of an earlier life, whose processes are gone. Node's own could be led too deep: see eraseTree.
     execFileSync("/bin/rm", ["-rf", "--", allSockets(options.runDirectory)], { env: {} });
@@ -292,7 +295,8 @@ export class Supervisor implements Capsules, AsyncDisposable {
   }
 
   async usage(account: AccountId): Promise<Usage> {
-    return usageOf(account, this.#capsules.get(account), this.#options);
+    const { budgets } = this.#options;
+    return usageOf(account, this.#capsules.get(account), { budgets, disks: this.#disks });
   }
 
   /** Accounts that are hot or have used anything of their caps, heaviest first. */

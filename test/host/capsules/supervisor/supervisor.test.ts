@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, test } from "node:test";
 import { NO_CAPS } from "../../../../src/capsule/caps.ts";
-import { newSubdomain } from "../../../../src/kernel/ids.ts";
+import { newAccountId, newSubdomain } from "../../../../src/kernel/ids.ts";
 import { awaitUntil } from "../../../fixtures/await-until.ts";
 import { answering, bench, get, leased, specOf, through, TROUBLE } from "../../../fixtures/capsules.ts";
 
@@ -83,6 +83,34 @@ describe("a capsule", () => {
     const sealed = await readFile(join(b.accounts, account, "spec.sealed"));
     for (const needle of ["planted-needle-7", account, "SECRET", "main.js"]) assert.equal(sealed.includes(needle), false);
   });
+});
+
+test("an account's disk is measured at the pace of the machine, however often it is asked for", async () => {
+  await using b = await bench();
+  const { account } = await b.deploy(answering('"x"'));
+  const other = newAccountId();
+  let [walks, walking] = [0, 0];
+  b.files.diskBytes = async (of) => {
+    if (of === other) return 7;
+    walks++;
+    assert.equal(++walking, 1, "one at a time");
+    await sleep(100);
+    walking--;
+    return walks;
+  };
+  const ask = async (of = account): Promise<number> => (await b.supervisor.usage(of)).diskBytes;
+  const first = ask();
+  await awaitUntil(() => walks === 1, { what: "it is being measured" });
+  const meanwhile = Promise.all(Array.from({ length: 50 }, () => ask()));
+  assert.equal(await ask(other), 7, "others are measured meanwhile");
+  assert.equal(await first, 1);
+  const began = performance.now();
+  assert.deepEqual(new Set(await meanwhile), new Set([2]), "those who asked meanwhile are told what was found afterwards");
+  assert.ok(performance.now() - began > 700, "at most a tenth of the time is spent");
+  b.files.diskBytes = () => Promise.reject(new Error("unreadable"));
+  await assert.rejects(ask(), /unreadable/);
+  b.files.diskBytes = () => Promise.resolve(3);
+  assert.equal(await ask(), 3, "a walk that failed stands in nobody's way");
 });
 
 describe("a redeploy", () => {
