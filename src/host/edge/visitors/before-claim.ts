@@ -12,7 +12,10 @@ const ASKS_AGAIN: ReadonlySet<string> = new Set(["public", "private", "no-cache"
 
 /** A page that a browser keeps would be shown after the end without a word from here: it is asked for again each time. */
 function askedAgain(given: string): string {
-  const directives = given.toLowerCase().split(/\s*,\s*/);
+  const directives = given
+    .toLowerCase()
+    .split(",")
+    .map((one) => one.trim());
   if (directives.includes("no-store")) return "no-store";
   const asks = directives.includes("no-cache") || (directives.includes("max-age=0") && directives.includes("must-revalidate"));
   return asks && directives.every((one) => ASKS_AGAIN.has(one)) ? given : "no-cache";

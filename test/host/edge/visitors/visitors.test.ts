@@ -21,6 +21,7 @@ export default {
     const headers = new Headers({ "content-type": "text/html" });
     for (const pair of url.searchParams.getAll("set")) { const at = pair.indexOf(":"); headers.append(pair.slice(0, at), pair.slice(at + 1)); }
     if (url.pathname === "/away") return new Response(null, { status: 302, headers: { location: "/", ...Object.fromEntries(headers) } });
+    if (url.pathname === "/wide") headers.set("cache-control", "public" + " ".repeat(60_000) + "x");
     if (url.pathname === "/same") return new Response(null, { status: 304 });
     const body = request.method === "POST" ? await request.text() : "";
     return new Response(JSON.stringify({ path: url.pathname, cookie: request.headers.get("cookie"), count, body }), { headers });
@@ -282,6 +283,16 @@ describe("before a claim", () => {
     assert.equal(gone.headers["clear-site-data"], '"cache", "storage"');
     await door[Symbol.asyncDispose]();
     door = await open();
+  });
+
+  test("a Worker's header of whatever form holds up nobody else", async () => {
+    const cookie = await pressContinue(door);
+    const began = process.cpuUsage();
+    for (let round = 0; round < 5; round++) {
+      const { headers } = await door.get("/wide", { headers: { ...NAVIGATE, cookie } });
+      assert.equal(headers["cache-control"], "no-cache");
+    }
+    assert.ok(process.cpuUsage(began).user < 2_000_000, `${process.cpuUsage(began).user} µs`);
   });
 
   test("a Worker clears no neighbour's cookies", async () => {
