@@ -258,7 +258,11 @@ export class Exchange implements Outlet {
     const account = this.#lease?.account;
     const unclaimed = kind !== "inner" && account !== undefined && this.#options.capsules.unclaimed(account);
     try {
-      this.#outgoing.writeHead(status, reason, unclaimed ? headersBeforeClaim(headers, kind) : headers);
+      this.#outgoing.writeHead(
+        status,
+        reason,
+        unclaimed ? headersBeforeClaim(headers, kind, this.#options.visitors?.asks === true) : headers,
+      );
     } catch (error) {
       // Node has the last word on what a head can hold.
       this.#options.log.warn({ err: error, account: this.#lease?.account }, "a Worker's response cannot be passed on");

@@ -24,8 +24,8 @@ function askedAgain(given: string): string {
 /** What tells a navigation from what a page loads: no cache shows the one what it kept of the other, unasked. */
 const TOLD_BY = "Sec-Fetch-Dest, Upgrade-Insecure-Requests";
 
-/** @param flat name, value, name, value, … */
-export function headersBeforeClaim(flat: readonly string[], kind: Arrival["kind"]): string[] {
+/** @param flat name, value, name, value, … @param asked whether navigations are asked first */
+export function headersBeforeClaim(flat: readonly string[], kind: Arrival["kind"], asked: boolean): string[] {
   const kept: string[] = [];
   const caching: string[] = [];
   for (let i = 0; i < flat.length; i += 2) {
@@ -37,6 +37,6 @@ export function headersBeforeClaim(flat: readonly string[], kind: Arrival["kind"
   }
   kept.push("X-Robots-Tag", "noindex");
   if (kind === "navigation") kept.push("Cache-Control", askedAgain(caching.join(", ")));
-  else kept.push("Vary", TOLD_BY);
+  else if (asked) kept.push("Vary", TOLD_BY);
   return kept;
 }

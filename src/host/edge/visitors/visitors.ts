@@ -48,6 +48,11 @@ export class Visitors {
     return `${this.#options.consoleUrl.origin}/report?host=${encodeURIComponent(host)}`;
   }
 
+  /** Whether navigations are asked at all. */
+  get asks(): boolean {
+    return this.#options.interstitial;
+  }
+
   /** Whether it matters to a request who answers for the account: not to those of programs, nor to what a page loads. */
   concerns({ kind, path }: Arrival): boolean {
     if (kind === "service-worker") return true;
