@@ -56,7 +56,7 @@ async function leaked(context: Context<Env>, { url, endLeaked, log }: AppOptions
   } catch (thrown) {
     const error = known(thrown);
     if (error.status >= 500) log.error({ err: error.cause ?? error, code: error.code }, error.message);
-    return FOR_PROGRAMS.test(new URL(context.req.url).pathname) ? failure(error, url.origin) : errorPage(error, url);
+    return FOR_PROGRAMS.test(context.req.path) ? failure(error, url.origin) : errorPage(error, url);
   }
 }
 

@@ -15,7 +15,9 @@ const fault = (status: Fault["status"], words: string): Fault => ({ status, word
 
 function hostFault({ url = "", method, httpVersionMinor, headers }: IncomingMessage, hosts: number): Fault | null {
   if (hosts > 1 || (hosts === 0 && httpVersionMinor === 1)) return fault(400, "A request has exactly one Host header.");
-  if (headers.host !== undefined && !HOST.test(headers.host)) return fault(400, "The Host header is not a host name.");
+  // To the WHATWG parser a name with a number last is an IPv4 address, or nothing.
+  if (headers.host !== undefined && !(HOST.test(headers.host) && URL.canParse(`http://${headers.host}`)))
+    return fault(400, "The Host header is not a host name.");
   if (url.startsWith("/") || (url === "*" && method === "OPTIONS")) return null;
   // RFC 9112 §3.2.2.
   const authority = /^https?:\/\/([^/?#]+)/i.exec(url)?.[1];

@@ -1,5 +1,6 @@
 // Bytes that honest clients never send, each with what must become of it, for both listeners. HOST is the door's own
 // host, OTHER one that it must not be talked into; PATH is where the door tells which path it was asked for.
+import { newSecret } from "../../src/kernel/ids.ts";
 
 /** `refused`: one 4xx answer at most, and nothing after it; `cut`: closed without a word; a number: so many answers in order. */
 export type Want = "refused" | "cut" | number;
@@ -115,6 +116,8 @@ const HOSTS: readonly Attack[] = [
   refused("an IPv4 address that is not this machine's", host("192.0.2.1")),
   refused("an IPv6 address that is not this machine's", host("[2001:db8::1]")),
   refused("an IPv4 address in one number", host("3221225985")),
+  refused("a name that ends in a number", host("11970-01-017.0.0.1")),
+  refused("a name that ends in a number, with a token in the path", get("Host: a.256", `/client/v4/accounts/${newSecret("mft")}`)),
   refused("a host of 70,000 letters", host("a".repeat(70_000)), 431),
   at("a host with a trailing dot", host("DOTTED"), 1, "refused"),
   served("a host in capitals", host("CAPITALS")),
