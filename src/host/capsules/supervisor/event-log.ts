@@ -34,14 +34,18 @@ export class EventLog {
     return cursor;
   }
 
+  /** The oldest go, refusals before all others: what a flood of them was is told again, a suspension is not. */
   #trim(): void {
-    let spare = this.#events.length - CAPACITY;
-    if (spare <= 0) return;
-    this.#events = this.#events.filter((event) => {
-      if (spare <= 0 || (event.kind === "cold" && event.cursor > this.#taken)) return true;
-      spare--;
-      return false;
-    });
+    for (const refusals of [true, false]) {
+      let spare = this.#events.length - CAPACITY;
+      if (spare <= 0) return;
+      this.#events = this.#events.filter((event) => {
+        const held = event.kind === "cold" && event.cursor > this.#taken;
+        if (spare <= 0 || held || (refusals && event.kind !== "refused")) return true;
+        spare--;
+        return false;
+      });
+    }
   }
 
   /** Whoever asks for what comes after the cursor has everything up to the one that is returned. */

@@ -109,6 +109,16 @@ describe("events", () => {
     assert.equal(kept.at(-1)?.reason, "1099");
   });
 
+  test("of a flood of refusals push out neither a suspension nor an alarm", async () => {
+    const log = new EventLog(systemClock);
+    const suspended = log.append({ account, kind: "suspend", reason: "" });
+    const cold = log.append({ account: newAccountId(), kind: "cold", reason: "", wakeAtMs: 1 });
+    for (let i = 0; i < 5_000; i++) log.append({ account, kind: "refused", reason: "", what: "egress", count: 1, hosts: [] });
+    const told = await log.after(0, 1_000);
+    assert.equal(told.length, 1_024);
+    assert.deepEqual([told[0]?.cursor, told[1]?.cursor, told.at(-1)?.kind], [suspended, cold, "refused"]);
+  });
+
   test("tell each account's next alarm until it was taken, however many there are", async () => {
     const log = new EventLog(systemClock);
     const accounts = Array.from({ length: 1_500 }, newAccountId);
