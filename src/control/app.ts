@@ -7,7 +7,7 @@ import { completeHeaders } from "./http/answer-headers.ts";
 import type { Env } from "./http/api.ts";
 import { failure } from "./http/envelope.ts";
 import { errorTable } from "./http/error-table.ts";
-import { known } from "./http/failures.ts";
+import { known, newRay } from "./http/failures.ts";
 import { refuseLeaked, type EndLeaked } from "./http/leaked.ts";
 import type { Metrics } from "./http/metrics.ts";
 import { checkApiHost, checkApiOrigin } from "./http/origin.ts";
@@ -48,15 +48,22 @@ function refusal(context: Context<Env>, url: URL, ...checks: readonly ((headers:
   }
 }
 
+/** What a failure is told as, to a program or a person; bugs are logged, in the log that knows what to leave out. */
+async function told(context: Context<Env>, { url, log }: Pick<AppOptions, "url" | "log">, thrown: unknown): Promise<Response> {
+  const [error, ray] = [known(thrown), newRay()];
+  if (error.status >= 500) log.error({ err: error.cause ?? error, ray, code: error.code }, error.message);
+  const response = FOR_PROGRAMS.test(context.req.path) ? failure(error, url.origin) : await errorPage(error, url);
+  response.headers.set("cf-ray", ray);
+  return response;
+}
+
 /** The refusal of a request whose address holds a secret: before any other part sees the address. */
-async function leaked(context: Context<Env>, { url, endLeaked, log }: AppOptions): Promise<Response | undefined> {
+async function leaked(context: Context<Env>, options: AppOptions): Promise<Response | undefined> {
   try {
-    await refuseLeaked(context.env.incoming?.url ?? context.req.url, context.req.header("referer"), endLeaked);
+    await refuseLeaked(context.env.incoming?.url ?? context.req.url, context.req.header("referer"), options.endLeaked);
     return undefined;
   } catch (thrown) {
-    const error = known(thrown);
-    if (error.status >= 500) log.error({ err: error.cause ?? error, code: error.code }, error.message);
-    return FOR_PROGRAMS.test(context.req.path) ? failure(error, url.origin) : errorPage(error, url);
+    return told(context, options, thrown);
   }
 }
 
@@ -78,6 +85,7 @@ async function health(options: AppOptions, whole: boolean): Promise<Response> {
 
 export function createApp(options: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
+  app.onError((error, context) => told(context, options, error));
   app.use("*", async (context, next) => {
     const refused = await leaked(context, options);
     if (refused) context.res = refused;

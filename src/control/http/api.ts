@@ -1,5 +1,4 @@
 // Mounts routes on Hono: token, authorization, refusal in the trail, handler, envelope, in this order.
-import { randomBytes } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import { Hono, type Context } from "hono";
 import { PlatformError } from "../../kernel/errors.ts";
@@ -8,7 +7,7 @@ import type { Log } from "../../kernel/log.ts";
 import { authorize, type Principal } from "../permissions/authorize.ts";
 import { failure, reasonPhrase } from "./envelope.ts";
 import { refuseNul } from "./nul.ts";
-import { known } from "./failures.ts";
+import { known, newRay } from "./failures.ts";
 import type { Admitted, Operator, Route } from "./routes.ts";
 
 /** Node's request and response; absent where the app is called without a listener. */
@@ -113,7 +112,7 @@ function decoded(params: Readonly<Record<string, string>>): Record<string, strin
 export function createApi(options: ApiOptions): Hono<Env> {
   const app = new Hono<Env>({ strict: false });
   const serve = (route: Route) => async (context: Context<Env>) => {
-    const ray = `${randomBytes(8).toString("hex")}-MAY`;
+    const ray = newRay();
     const startedAt = performance.now();
     let response: Response;
     try {

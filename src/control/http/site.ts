@@ -1,5 +1,4 @@
 // The pages' counterpart of api.ts: host, origin, form, handler, error page, in this order, for every page alike.
-import { randomBytes } from "node:crypto";
 import { Hono, type Context } from "hono";
 import { html } from "hono/html";
 import { PlatformError } from "../../kernel/errors.ts";
@@ -7,7 +6,7 @@ import type { Log } from "../../kernel/log.ts";
 import type { Env } from "./api.ts";
 import { readBytes } from "./body.ts";
 import { refuseNul } from "./nul.ts";
-import { known } from "./failures.ts";
+import { known, newRay } from "./failures.ts";
 import { checkHost, checkOrigin } from "./origin.ts";
 import { icon, renderPage } from "./page.ts";
 
@@ -89,7 +88,7 @@ export function errorPage(error: PlatformError, url: URL): Promise<Response> {
 export function createSite({ routes, url, addressOf, refuseBanned, log }: SiteOptions): Hono<Env> {
   const app = new Hono<Env>();
   const answer = async (context: Context<Env>, work: (request: Request) => Promise<Response>): Promise<Response> => {
-    const ray = `${randomBytes(8).toString("hex")}-MAY`;
+    const ray = newRay();
     const request = context.req.raw;
     let response: Response;
     try {
