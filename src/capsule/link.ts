@@ -83,6 +83,9 @@ const MAX_ANSWER_HEAD_BYTES = 65_536;
 const headed = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64");
 const unheaded = (header: string | string[] | undefined): unknown => JSON.parse(Buffer.from(String(header), "base64").toString());
 
+/** Connections kept for the next calls. */
+const MAX_SPARE = 32;
+
 /** Of a connection that was never made: the other wing cannot have heard of the call. */
 const UNHEARD: ReadonlySet<unknown> = new Set(["ECONNREFUSED", "ENOENT", "EACCES"]);
 
@@ -99,7 +102,8 @@ function unanswered(cause: unknown): PlatformError {
 /** A connection to the other wing; calls fail with `capsule_failed` while it is down. */
 class Link {
   readonly #socketPath: string;
-  readonly #agent = new Agent({ keepAlive: true });
+  /** After a crowd of calls the connections that nobody needs are closed again. */
+  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_SPARE });
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;

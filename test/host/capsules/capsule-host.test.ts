@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { request, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { promisify } from "node:util";
 import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { connectHost, serveHost } from "../../../src/capsule/link.ts";
@@ -16,7 +17,7 @@ import { awaitUntil } from "../../fixtures/await-until.ts";
 import { answering, bench, get, sha256, specOf, type Bench } from "../../fixtures/capsules.ts";
 import { CAPACITY } from "../../fixtures/limits.ts";
 
-async function door(b: Bench): Promise<{ host: CapsuleHost } & AsyncDisposable> {
+async function door(b: Bench): Promise<{ host: CapsuleHost; connections(): Promise<number> } & AsyncDisposable> {
   const { supervisor, logs, files, sandbox } = b;
   const trials = createTrials({ sandbox, files, clock: systemClock });
   const capsuleHost = createCapsuleHost({
@@ -35,6 +36,7 @@ async function door(b: Bench): Promise<{ host: CapsuleHost } & AsyncDisposable> 
   const host = connectHost(socket);
   return {
     host,
+    connections: () => promisify(server.getConnections.bind(server))(),
     async [Symbol.asyncDispose]() {
       host[Symbol.dispose]();
       server.close();
@@ -55,6 +57,14 @@ describe("a capsule host", () => {
     });
     answer.resume();
     assert.deepEqual([answer.headers.connection, answer.headers["keep-alive"]], ["keep-alive", undefined]);
+  });
+
+  test("is called on few connections again once a crowd of calls is over", async () => {
+    await using b = await bench();
+    await using d = await door(b);
+    await Promise.all(Array.from({ length: 200 }, () => d.host.status()));
+    await awaitUntil(async () => (await d.connections()) <= 32, { what: "spare connections are closed" });
+    assert.equal((await d.host.status()).workerd, "workerd 1");
   });
 
   test("takes the longest head that a job can have, and gives the longest that a process can answer with", async () => {
