@@ -1,5 +1,6 @@
 // Request bodies: bounded while they are read, parsed as JSON whatever their Content-Type says (wrangler often
 // sends text/plain), checked by a zod schema whose complaint names the field.
+import { Readable } from "node:stream";
 import type { z } from "zod";
 import { PlatformError } from "../../kernel/errors.ts";
 import type { Room } from "./memory.ts";
@@ -29,6 +30,12 @@ export async function readBytes(request: Request, maxBytes: number, room?: Room)
     throw new PlatformError("invalid_input", { message: "The body broke off before its end.", cause });
   }
   return Buffer.concat(chunks);
+}
+
+/** The body as it comes. That a caller leaves in the middle is an error to whoever reads it, and to nobody where nobody does. */
+export function bodyStream({ body }: Request): Readable {
+  const stream = body === null ? Readable.from([]) : Readable.fromWeb(body);
+  return stream.on("error", () => undefined);
 }
 
 const tooLarge = (maxBytes: number): PlatformError =>

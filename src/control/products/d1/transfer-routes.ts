@@ -4,6 +4,7 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { PlatformError } from "../../../kernel/errors.ts";
 import { ACCOUNT_ID, type AccountId } from "../../../kernel/ids.ts";
+import { bodyStream } from "../../http/body.ts";
 import { success } from "../../http/envelope.ts";
 import { accountRoute, capabilityRoute, type AccountCall, type Call, type Route } from "../../http/routes.ts";
 import { openCapabilities, type Capabilities } from "../../keys/capabilities.ts";
@@ -95,11 +96,9 @@ async function upload({ context, spool, uploads }: Parts, call: Call): Promise<R
   const maxBytes = importMaxBytes(context.quota);
   if (Number(call.request.headers.get("content-length") ?? 0) > maxBytes)
     throw new PlatformError("body_too_large", { message: `The file is larger than ${maxBytes} bytes.` });
-  const etag = await spool.receive(held.upload, bodyOf(call.request), maxBytes);
+  const etag = await spool.receive(held.upload, bodyStream(call.request), maxBytes);
   return new Response(null, { status: 200, headers: { etag: `"${etag}"`, "cache-control": "no-store" } });
 }
-
-const bodyOf = ({ body }: Request): Readable => (body === null ? Readable.from([]) : Readable.fromWeb(body));
 
 /** Nothing is written in advance: the address streams what the database holds when it is opened. */
 async function exportAsked({ context, keeper, downloads }: Parts, call: AccountCall): Promise<Response> {

@@ -1,10 +1,10 @@
 // A value on its way from the API to the process, as `runtime/kv.js` reads it: frames of four bytes of length and so
 // many bytes, an empty one, and one of metadata, which a form may send behind the value. Nothing is held but a frame.
 import { Busboy } from "@fastify/busboy";
-import { PassThrough, Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { PlatformError } from "../../../kernel/errors.ts";
-import { parseJson } from "../../http/body.ts";
+import { bodyStream, parseJson } from "../../http/body.ts";
 import { toMetadata } from "./contract.ts";
 import { METADATA_MAX_BYTES, VALUE_MAX_BYTES } from "./quota.ts";
 
@@ -103,6 +103,8 @@ async function pourForm(body: Readable, contentType: string, framing: Framing): 
   const parts: Promise<void>[] = [];
   const parser = new Busboy({ headers: { "content-type": contentType }, isPartAFile: () => true, limits: LIMITS });
   parser.on("file", (name: string | undefined, stream: Readable) => {
+    // The form as a whole reports why a part broke off.
+    stream.on("error", () => undefined);
     const read = name === "value" ? framing.value(stream) : name === "metadata" ? framing.metadata(stream) : undefined;
     if (read === undefined)
       framing.fail(invalid(`${JSON.stringify((name ?? "").slice(0, 60))}: the form has value and metadata, nothing else.`));
@@ -116,7 +118,7 @@ async function pourForm(body: Readable, contentType: string, framing: Framing): 
 }
 
 async function pour(request: Request, framing: Framing): Promise<void> {
-  const body = request.body === null ? Readable.from([]) : Readable.fromWeb(request.body as never);
+  const body = bodyStream(request);
   const type = request.headers.get("content-type") ?? "";
   try {
     if (!/^multipart\/form-data\b/i.test(type)) await framing.value(body as AsyncIterable<Uint8Array>);
