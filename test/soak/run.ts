@@ -32,7 +32,7 @@ const rows: readonly (readonly [string, string])[] = [
   ["resident MiB of control, at most / in the end", mib([most("controlRss"), report.last.controlRss])],
   ["resident MiB of host, at most / in the end", mib([most("hostRss"), report.last.hostRss])],
   ["MiB a minute once warm: control, host", `${report.slopes.control.toFixed(2)}, ${report.slopes.host.toFixed(2)}`],
-  ["live MiB once warm → at the end: control; host", `${mib(report.heap.control)}; ${mib(report.heap.host)}`],
+  ["MiB of objects once warm → later: control; host", `${mib(report.heap.control)}; ${mib(report.heap.host)}`],
   ["descriptors, at most / in the end: control", `${most("controlDescriptors")} / ${report.last.controlDescriptors}`],
   ["descriptors, at most / in the end: host", `${most("hostDescriptors")} / ${report.last.hostDescriptors}`],
   ["MiB of the WAL, at most / in the end", mib([most("walBytes"), report.last.walBytes])],

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { awaitUntil } from "../fixtures/await-until.ts";
 import { startInstallation, type Installation } from "../fixtures/installation.ts";
-import { liveHeapOf } from "../fixtures/process-figures.ts";
+import { heapOf } from "../fixtures/process-figures.ts";
 import { Lodger } from "./lodger.ts";
 import { groupsOf, leftBehind, slope, weigh, type Weights } from "./weigh.ts";
 
@@ -66,6 +66,7 @@ export class Soak {
   readonly #endings: Ending[] = [];
   readonly #askMs: number[] = [];
   readonly #samples: Weights[] = [];
+  /** With each sample. Collections are the process's own: one that is forced stops it for longer than an ending may take. */
   readonly #heap = { control: [] as number[], host: [] as number[] };
   #number = 0;
   #asked = 0;
@@ -212,8 +213,15 @@ export class Soak {
 
   async #weighHeap(): Promise<void> {
     for (const wing of ["control", "host"] as const) {
-      this.#heap[wing].push(await liveHeapOf(this.#installation.pidOf(wing) ?? 0, this.#installation.output));
+      this.#heap[wing].push(await heapOf(this.#installation.pidOf(wing) ?? 0, this.#installation.output));
     }
+  }
+
+  /** The least in the first and the second half from a sample on: what lives, nearly. */
+  #livingHeap(wing: "control" | "host", from: number): readonly [number, number] {
+    const warm = this.#heap[wing].slice(from);
+    const half = Math.ceil(warm.length / 2);
+    return [Math.min(...warm.slice(0, half)), Math.min(...warm.slice(half))];
   }
 
   async #sample(): Promise<void> {
@@ -221,6 +229,7 @@ export class Soak {
     while (!this.#over) {
       const now = weigh(this.#installation);
       this.#samples.push(now);
+      await this.#weighHeap();
       if (now.walBytes > BOUNDS.walMib * MIB) this.#violate(`the WAL has ${Math.round(now.walBytes / MIB)} MiB`);
       const mib = (bytes: number): number => Math.round(bytes / MIB);
       this.#options.say(
@@ -241,17 +250,16 @@ export class Soak {
     const startedAt = performance.now();
     const runMs = this.#options.minutes * 60_000;
     await sleep(runMs / 3);
-    await this.#weighHeap();
     const warmFrom = Math.max(fullFrom, this.#samples.length - 1);
     await sleep(Math.max(0, runMs - (performance.now() - startedAt)));
-    await this.#weighHeap();
+    const heap = { control: this.#livingHeap("control", warmFrom), host: this.#livingHeap("host", warmFrom) };
     const warm = this.#samples.slice(warmFrom);
     const slopes = { control: slope(warm, "controlRss") / MIB, host: slope(warm, "hostRss") / MIB };
     this.#over = true;
     await all;
     while (this.#watches.size > 0) await Promise.all(this.#watches);
     const last = await this.#afterwards(before);
-    this.#judge(slopes);
+    this.#judge(slopes, heap);
     if (this.#crowded > this.#asked / 100) this.#violate(`${this.#crowded} of ${this.#asked} requests found every place taken`);
     const groups = groupsOf(this.#installation);
     if (groups > 6) this.#violate(`${groups} control groups are left`);
@@ -264,16 +272,16 @@ export class Soak {
       redeployed: this.#redeployed,
       askMs: this.#askMs,
       samples: this.#samples,
-      heap: this.#heap,
+      heap,
       slopes,
       groups,
       last,
     };
   }
 
-  #judge(slopes: { readonly control: number; readonly host: number }): void {
+  #judge(slopes: Report["slopes"], heap: Report["heap"]): void {
     for (const wing of ["control", "host"] as const) {
-      const [warm = 0, end = 0] = this.#heap[wing];
+      const [warm = 0, end = 0] = heap[wing];
       if (end - warm > BOUNDS.heapMib * MIB) this.#violate(`live memory of ${wing} grew by ${Math.round((end - warm) / MIB)} MiB`);
       if (this.#options.minutes >= 5 && slopes[wing] > BOUNDS.rssMibAMinute) {
         this.#violate(`memory of ${wing} grew by ${slopes[wing].toFixed(1)} MiB a minute`);
