@@ -42,7 +42,8 @@ function tell({ sent, seconds, kinds, failures, transients, rss, heap, descripto
 }
 
 function grown(heap: readonly Weight[]): string[] {
-  const [before, after] = [heap.at(0), heap.at(-1)];
+  // The first is of a process that has compiled little of its code yet: some ten MiB by the next.
+  const [before, after] = [heap.at(1), heap.at(-1)];
   if (before === undefined || after === undefined) return [];
   return (["control", "host"] as const).filter((wing) => after[wing] - before[wing] > HEAP_MAY_GROW_BYTES);
 }
