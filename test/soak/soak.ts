@@ -72,6 +72,7 @@ export class Soak {
   #asked = 0;
   #crowded = 0;
   #going = 0;
+  readonly #waiting: (() => void)[] = [];
   #redeployed = 0;
   #over = false;
   #full = false;
@@ -121,11 +122,15 @@ export class Soak {
     await this.#seen(lodger, lodger.endedAtMs ?? lodger.expiresAtMs);
   }
 
-  /** A few at a time: when the run is over all want to go. */
+  /** A few at a time: when the run is over all want to go. Whoever has waited longest is next. */
   async #inTurn(work: () => Promise<void>): Promise<void> {
-    while (this.#going >= GOING_AT_ONCE) await sleep(20);
-    this.#going += 1;
-    await work().finally(() => (this.#going -= 1));
+    if (this.#going >= GOING_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#going += 1;
+    await work().finally(() => {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#going -= 1;
+      else next();
+    });
   }
 
   /** At most so long; less when the run is over. */
